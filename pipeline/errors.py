@@ -10,6 +10,7 @@ __all__ = [
     "BundleError",
     "CancelledError",
     "CellUnavailableError",
+    "DeadlineError",
     "EngineError",
     "GateFailedError",
     "ImageError",
@@ -109,6 +110,12 @@ class TaskFailedError(PipelineError):
     """A task of the plan failed: compile error, deadline, out of memory, missing output."""
 
     code = 11
+
+
+class DeadlineError(TaskFailedError):
+    """A task ran into its deadline and was killed."""
+
+    code = 14
 
 
 class BundleError(PipelineError):

@@ -51,7 +51,9 @@ Duration = Annotated[
     str,
     Meta(pattern=r"^(?=\d)(\d+h)?(\d+m)?(\d+s)?(\d+ms)?$", description="a time such as 90s, 45m, 1h30m or 100ms"),
 ]
-Glob = Annotated[str, Meta(min_length=1, description="a glob over cell ids; * and ? do not cross /, {a,b} lists choices")]
+Glob = Annotated[
+    str, Meta(min_length=1, description="a glob over cell ids; * and ? do not cross /, {a,b} lists choices")
+]
 Commit = Annotated[str, Meta(pattern=r"^[0-9a-f]{40}$", description="a full git commit id")]
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$", description="a SHA-256 digest in hex")]
 Text = Annotated[str, Meta(min_length=1)]
@@ -83,7 +85,7 @@ class Strict(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
     """Base of every record: frozen, keywords only, unknown keys refused."""
 
 
-class Platform(Strict, kw_only=True):
+class Platform(Strict, frozen=True, kw_only=True):
     """One operating system and processor the bundles run on."""
 
     os: Literal["linux", "darwin"]
@@ -92,14 +94,14 @@ class Platform(Strict, kw_only=True):
     """The compiler's target triple, with the C library floor where there is one."""
 
 
-class VariantLine(Strict, kw_only=True):
+class VariantLine(Strict, frozen=True, kw_only=True):
     """A variant: a backend with its line. ``all`` has no backend of its own."""
 
     backend: Literal["cpu", "cuda", "rocm", "vulkan", "metal"] | None = None
     description: Text
 
 
-class Mirror(Strict, kw_only=True):
+class Mirror(Strict, frozen=True, kw_only=True):
     """One place a source can come from; exactly one of ``git`` and ``sdist`` is set."""
 
     git: Text | None = None
@@ -111,7 +113,7 @@ class Mirror(Strict, kw_only=True):
     """The git directory inside the sdist, as a path under its top folder."""
 
 
-class Source(Strict, kw_only=True):
+class Source(Strict, frozen=True, kw_only=True):
     """Upstream source, pinned. Without ``commit`` every cell that needs it must say what it still needs."""
 
     version: Text
@@ -121,7 +123,7 @@ class Source(Strict, kw_only=True):
     mirrors: tuple[Mirror, ...] = ()
 
 
-class Toolchain(Strict, kw_only=True):
+class Toolchain(Strict, frozen=True, kw_only=True):
     """A compiler and its build tools, locked with hashes and installed the same for every engine."""
 
     lock: Text
@@ -132,7 +134,7 @@ class Toolchain(Strict, kw_only=True):
     """Platforms this toolchain runs on."""
 
 
-class Image(Strict, kw_only=True):
+class Image(Strict, frozen=True, kw_only=True):
     """A container image: pulled by digest, or bootstrapped from the signed Debian archive."""
 
     pull: Annotated[str, Meta(pattern=r"^[^@\s]+@sha256:[0-9a-f]{64}$")] | None = None
@@ -142,7 +144,7 @@ class Image(Strict, kw_only=True):
     needs: Text | None = None
 
 
-class Component(Strict, kw_only=True):
+class Component(Strict, frozen=True, kw_only=True):
     """What is compiled once and shared by the bundles of its platform; its id is project/platform/name."""
 
     script: Text
@@ -162,10 +164,10 @@ class Component(Strict, kw_only=True):
     cpu_variants: tuple[Text, ...] = ()
     """The CPU variants of a core; a profile may keep only some of them."""
     licences: tuple[Text, ...] = ()
-    """Licence files of the source tree, as globs; each must match."""
+    """Licence files of the source tree, as paths; each must be there."""
 
 
-class SizeGate(Strict, kw_only=True):
+class SizeGate(Strict, frozen=True, kw_only=True):
     """Limits for the archive; 2 GiB, GitHub's limit for an asset, always holds as well."""
 
     max: Size
@@ -174,7 +176,7 @@ class SizeGate(Strict, kw_only=True):
     growth: Percent | None = None
 
 
-class BackendGate(Strict, kw_only=True):
+class BackendGate(Strict, frozen=True, kw_only=True):
     """What the libraries must hold, read from their bytes."""
 
     spirv_min: int | None = None
@@ -188,7 +190,7 @@ class BackendGate(Strict, kw_only=True):
     """A Metal library must be embedded."""
 
 
-class AbiGate(Strict, kw_only=True):
+class AbiGate(Strict, frozen=True, kw_only=True):
     """The oldest system the bundle starts on; exactly one of ``glibc`` and ``macos`` is set."""
 
     glibc: GlibcVersion | None = None
@@ -197,13 +199,13 @@ class AbiGate(Strict, kw_only=True):
     macos: Text | None = None
 
 
-class ClosureGate(Strict, kw_only=True):
+class ClosureGate(Strict, frozen=True, kw_only=True):
     """Libraries that may be left outside the bundle."""
 
     allow: tuple[Text, ...]
 
 
-class SmokeGate(Strict, kw_only=True):
+class SmokeGate(Strict, frozen=True, kw_only=True):
     """A run of the packed archive in a bare image of the floor distribution."""
 
     image: Text
@@ -214,33 +216,33 @@ class SmokeGate(Strict, kw_only=True):
     deadline: Duration
 
 
-class TestProgram(Strict, kw_only=True):
+class TestProgram(Strict, frozen=True, kw_only=True):
     """One of the project's own test programs with its arguments."""
 
     run: Text
     args: tuple[Text, ...] = ()
 
 
-class TestsGate(Strict, kw_only=True):
+class TestsGate(Strict, frozen=True, kw_only=True):
     """The project's own test programs that need no model download."""
 
     programs: tuple[TestProgram, ...]
     deadline: Duration
 
 
-class LicencesGate(Strict, kw_only=True):
+class LicencesGate(Strict, frozen=True, kw_only=True):
     """Licence files that must be inside; every component's own are required anyway."""
 
     require: tuple[Text, ...]
 
 
-class ReproGate(Strict, kw_only=True):
+class ReproGate(Strict, frozen=True, kw_only=True):
     """A second build by another engine must give the same bytes."""
 
     engine: Literal["docker", "host"]
 
 
-class Gates(Strict, kw_only=True):
+class Gates(Strict, frozen=True, kw_only=True):
     """The gates of a cell; a gate that is not named here does not apply to the cell."""
 
     size: SizeGate | None = None
@@ -253,7 +255,7 @@ class Gates(Strict, kw_only=True):
     repro: ReproGate | None = None
 
 
-class Waiver(Strict, kw_only=True):
+class Waiver(Strict, frozen=True, kw_only=True):
     """A failed gate that is accepted for a while; after ``until`` it fails again."""
 
     gate: Literal["timeout", "size", "backend", "abi", "closure", "smoke", "tests", "licences", "repro"]
@@ -261,14 +263,14 @@ class Waiver(Strict, kw_only=True):
     until: Date
 
 
-class Project(Strict, kw_only=True):
+class Project(Strict, frozen=True, kw_only=True):
     """A project and the source it is built from."""
 
     source: Text
     description: Text
 
 
-class Profile(Strict, kw_only=True):
+class Profile(Strict, frozen=True, kw_only=True):
     """What a build is for; the difference is written here and in every BUILD_INFO.json."""
 
     description: Text
@@ -282,7 +284,7 @@ class Profile(Strict, kw_only=True):
     """Whether the repro gate makes its second build."""
 
 
-class Axes(Strict, kw_only=True):
+class Axes(Strict, frozen=True, kw_only=True):
     """The three axes whose product is the set of cells."""
 
     project: tuple[Text, ...]
@@ -290,14 +292,14 @@ class Axes(Strict, kw_only=True):
     variant: tuple[Text, ...]
 
 
-class Exclude(Strict, kw_only=True):
+class Exclude(Strict, frozen=True, kw_only=True):
     """Cells that do not exist, and why."""
 
     cells: Glob
     reason: Text
 
 
-class Cells(Strict, kw_only=True):
+class Cells(Strict, frozen=True, kw_only=True):
     """What a cell is made of; overrides fill it in."""
 
     backends: tuple[Text, ...] | None = None
@@ -310,14 +312,14 @@ class Cells(Strict, kw_only=True):
     waivers: tuple[Waiver, ...] = ()
 
 
-class Override(Strict, kw_only=True):
+class Override(Strict, frozen=True, kw_only=True):
     """Settings for the cells a glob matches, applied in order; the last one wins, gates merge one by one."""
 
     cells: Glob
     set: Cells
 
 
-class MatrixFile(Strict, kw_only=True):
+class MatrixFile(Strict, frozen=True, kw_only=True):
     """matrix.yaml."""
 
     schema: Literal[1]

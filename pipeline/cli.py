@@ -1,0 +1,157 @@
+"""The commands: turn arguments into a plan, a plan into a run, and errors into exit codes."""
+
+from __future__ import annotations
+
+__all__ = ["main"]
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from pipeline import __version__
+from pipeline.errors import CancelledError, InternalError, PipelineError, UsageError
+from pipeline.model import ProfileName
+
+_EPILOG = "Exit codes are listed in docs/errors.md."
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argparse parser whose complaints are our errors."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        raise UsageError(message, where=self.prog, hint=f"{self.prog} --help shows what it takes")
+
+
+def parser() -> argparse.ArgumentParser:
+    """Make the parser of ``python -m pipeline``."""
+    top = _Parser(prog="python -m pipeline", description="One matrix.yaml in, gated bundles out.", epilog=_EPILOG)
+    top.add_argument("--version", action="version", version=f"llamatrix {__version__}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
+
+    plan = commands.add_parser("plan", help="show what would be built, where, what not, and why")
+    plan.add_argument("--format", choices=("table", "json", "github"), default="table")
+    _shared(plan)
+    plan.set_defaults(run=_plan)
+
+    build = commands.add_parser("build-matrix", help="build and gate this machine's own platform")
+    _shared(build)
+    build.add_argument("--jobs", type=_positive, metavar="N", help="cores to use together (default: all)")
+    build.add_argument("--fail-fast", action="store_true", help="stop everything at the first failure")
+    build.add_argument("--fresh", action="store_true", help="do everything again, whatever earlier runs finished")
+    build.set_defaults(run=_build)
+
+    schema = commands.add_parser("schema", help="write schema/matrix.schema.json")
+    _common(schema)
+    schema.set_defaults(run=_schema)
+    return top
+
+
+def _common(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--matrix", type=Path, default=Path("matrix.yaml"), metavar="FILE")
+    command.add_argument("--debug", action="store_true", help="show the traceback of an error")
+
+
+def _shared(command: argparse.ArgumentParser) -> None:
+    _common(command)
+    command.add_argument("--only", action="append", default=[], metavar="GLOB", help="cells to take, e.g. '*/*/cpu'")
+    command.add_argument("--all", action="store_true", help="every platform, not only this machine's own")
+    command.add_argument("--engine", choices=("auto", "docker", "host", "fake"), default="auto")
+    command.add_argument("--profile", choices=tuple(ProfileName), type=ProfileName, default=ProfileName.LOCAL)
+    command.add_argument(
+        "--source", action="append", default=[], metavar="NAME=PATH", help="take a source from a folder"
+    )
+    command.add_argument(
+        "--store", type=Path, metavar="DIR", help="where finished work is kept (default: .llamatrix, $LLAMATRIX_STORE)"
+    )
+    command.add_argument("--dist", type=Path, default=Path("dist"), metavar="DIR", help="where bundles go")
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        msg = "must be 1 or more"
+        raise argparse.ArgumentTypeError(msg)
+    return value
+
+
+def store_folder(arguments: argparse.Namespace) -> Path:
+    """Where finished work is kept."""
+    if arguments.store is not None:
+        return Path(arguments.store)
+    return Path(os.environ.get("LLAMATRIX_STORE") or ".llamatrix")
+
+
+def local_sources(texts: Sequence[str]) -> dict[str, Path]:
+    """Read ``--source NAME=PATH``."""
+    found = {}
+    for text in texts:
+        name, equals, path = text.partition("=")
+        if not equals or not name or not path:
+            msg = f"--source takes NAME=PATH, not {text!r}"
+            raise UsageError(msg, hint="for example --source llama.cpp=../llama.cpp")
+        found[name] = Path(path)
+    return found
+
+
+# Each command imports what it needs when it runs: a plan must not pay for the Docker SDK or LIEF.
+
+
+def _plan(arguments: argparse.Namespace) -> int:
+    from pipeline.plan.render import github_matrix, plan_json, plan_table  # noqa: PLC0415
+    from pipeline.session import Session  # noqa: PLC0415
+
+    session = Session.open(arguments)
+    render: Callable[..., str] = {"table": plan_table, "json": plan_json, "github": github_matrix}[arguments.format]
+    sys.stdout.write(render(session.plan))
+    return 0
+
+
+def _build(arguments: argparse.Namespace) -> int:
+    from pipeline.build import build_matrix  # noqa: PLC0415
+
+    return build_matrix(arguments)
+
+
+def _schema(arguments: argparse.Namespace) -> int:
+    from pipeline.matrix.schema import write_schema  # noqa: PLC0415
+
+    written = write_schema(arguments.matrix.parent / "schema" / "matrix.schema.json")
+    sys.stdout.write(f"wrote {written}\n")
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and give its exit code. Expected errors are shown without a traceback."""
+    debug = "--debug" in (sys.argv if argv is None else argv)
+    try:
+        arguments = parser().parse_args(argv)
+        result: int = arguments.run(arguments)
+    except PipelineError as error:
+        return _complain(error, debug=debug)
+    except KeyboardInterrupt:
+        return _complain(CancelledError("stopped", hint="run it again: finished work is kept"), debug=debug)
+    except BrokenPipeError:
+        # Whoever read our output (head, a pager) has had enough; that is no failure of ours.
+        sys.stderr.close()
+        return 0
+    except Exception as error:  # noqa: BLE001  the one place where a bug becomes a message
+        what = f"{type(error).__name__}: {error}"
+        return _complain(
+            InternalError(what, hint="this is a bug in llamatrix; --debug shows where"), debug=debug
+        )
+    return result
+
+
+def _complain(error: PipelineError, *, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    sys.stderr.write(f"error: {error}\n")
+    if error.hint:
+        sys.stderr.write(f"hint: {error.hint}\n")
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        text = str(error).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+        sys.stderr.write(f"::error title=llamatrix::{text}\n")
+    return error.code

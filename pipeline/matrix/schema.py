@@ -1,0 +1,81 @@
+"""The JSON Schema of matrix.yaml, generated from ``spec.py`` so that editors and our loader agree.
+
+``python -m pipeline.matrix.schema`` rewrites ``schema/matrix.schema.json``; a test proves that file current.
+"""
+
+from __future__ import annotations
+
+__all__ = ["SCHEMA_PATH", "json_schema", "main", "render"]
+
+import ast
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import inspect
+
+from pipeline.matrix import spec
+from pipeline.matrix.spec import MatrixFile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+SCHEMA_PATH = Path(__file__).resolve().parents[2] / "schema" / "matrix.schema.json"
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def json_schema() -> dict[str, Any]:
+    """Give the schema: what msgspec makes of the records, with our field descriptions and the keys of ``profiles``."""
+    schema = msgspec.json.schema(MatrixFile)
+    definitions: dict[str, Any] = schema["$defs"]
+    for record, key, text in _descriptions():
+        if record in definitions:
+            definitions[record]["properties"][key]["description"] = text
+    # msgspec checks the keys of a mapping when it converts, but leaves them out of the schema.
+    for field in _fields(MatrixFile):
+        if isinstance(field.type, inspect.DictType) and isinstance(field.type.key_type, inspect.LiteralType):
+            names = sorted(str(value) for value in field.type.key_type.values)
+            definitions["MatrixFile"]["properties"][field.encode_name] |= {
+                "propertyNames": {"enum": names},
+                "required": names,
+            }
+    return {"$schema": _DIALECT, "title": "matrix.yaml of llamatrix", **schema}
+
+
+def _fields(record: type[msgspec.Struct]) -> tuple[inspect.Field, ...]:
+    kind = inspect.type_info(record)
+    assert isinstance(kind, inspect.StructType)
+    return kind.fields
+
+
+def _descriptions() -> Iterator[tuple[str, str, str]]:
+    """Read the text below each field of ``spec.py``: Python throws it away, and editors can show it."""
+    module = ast.parse(Path(spec.__file__).read_text(encoding="utf-8"))
+    for record in (node for node in module.body if isinstance(node, ast.ClassDef)):
+        for field, text in zip(record.body, record.body[1:], strict=False):
+            if (
+                isinstance(field, ast.AnnAssign)
+                and isinstance(field.target, ast.Name)
+                and isinstance(text, ast.Expr)
+                and isinstance(text.value, ast.Constant)
+                and isinstance(text.value.value, str)
+            ):
+                yield record.name, field.target.id, " ".join(text.value.value.split())
+
+
+def render() -> str:
+    """Give the schema as the text of its file, the same on every machine."""
+    return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write the schema to the path given, or to its place in the repository."""
+    path = Path(arguments[0]) if arguments else SCHEMA_PATH
+    path.write_text(render(), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

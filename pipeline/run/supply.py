@@ -1,0 +1,80 @@
+"""Has what compiling needs: sources, toolchains and images. Each keeps its own cache, so a second call is quick."""
+
+from __future__ import annotations
+
+__all__ = ["ImageReference", "LocalToolchain", "SourceTree", "supply"]
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.engines.docker import DockerEngine
+from pipeline.engines.images import ensure_image
+from pipeline.errors import InternalError
+from pipeline.model import EngineName, TaskState
+from pipeline.plan.records import ImageWork, SourceWork, Task, ToolchainWork
+from pipeline.run.context import RunContext
+from pipeline.sources.fetch import fetch
+from pipeline.toolchain import install
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourceTree:
+    """A source on this machine; ``commit`` is None for a local folder nobody can prove."""
+
+    path: Path
+    commit: str | None
+    digest: str
+    proven: bool
+    epoch: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LocalToolchain:
+    """A toolchain on this machine."""
+
+    path: Path
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageReference:
+    """An image the Docker engine has."""
+
+    reference: str
+
+
+def supply(context: RunContext, task: Task, log: Path) -> TaskState:
+    """Fetch, install or bootstrap what the task names."""
+    lines: list[str] = []
+
+    def say(line: str) -> None:
+        lines.append(line)
+        context.line(task.id, line)
+
+    try:
+        context.results[task.id] = _supply(context, task, say)
+    finally:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return TaskState.DONE
+
+
+def _supply(context: RunContext, task: Task, say: Callable[[str], None]) -> object:
+    work = task.work
+    if isinstance(work, SourceWork):
+        local = Path(work.local) if work.local else None
+        found = fetch(work.name, work.source, context.store.root, local=local, say=say)
+        return SourceTree(
+            path=found.path, commit=found.commit, digest=found.digest, proven=found.proven, epoch=found.epoch
+        )
+    if isinstance(work, ToolchainWork):
+        return LocalToolchain(path=install(work.name, work.toolchain, context.root, context.store.root, say=say))
+    if isinstance(work, ImageWork):
+        engine = context.engines[EngineName.DOCKER]
+        assert isinstance(engine, DockerEngine)
+        image = ensure_image(
+            work.image, work.name, engine.client, context.store.root, say=say, cancel=context.cancel
+        )
+        return ImageReference(reference=image.reference)
+    msg = f"{task.id} is not something to supply"
+    raise InternalError(msg)

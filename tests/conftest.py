@@ -1,0 +1,49 @@
+"""Unit tests reach no network, no Docker and no other process unless they say so with a marker."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--run-docker", action="store_true", help="run the tests that need a Docker engine")
+    parser.addoption("--run-browser", action="store_true", help="run the tests that render pages in chromium")
+    parser.addoption("--run-network", action="store_true", help="run the tests that reach a package registry")
+    parser.addoption("--bundles", metavar="DIR", help="run the tests that need really built bundles, found in DIR")
+    parser.addoption("--update-golden", action="store_true", help="rewrite the golden files")
+
+
+_NEEDS = {"docker": "--run-docker", "browser": "--run-browser", "network": "--run-network", "bundle": "--bundles"}
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect, rather than skip, what was not asked for: a skip would look like something that ran."""
+    kept, left = [], []
+    for item in items:
+        missing = [mark for mark, option in _NEEDS.items() if item.get_closest_marker(mark) and not config.getoption(option)]
+        (left if missing else kept).append(item)
+    if left:
+        config.hook.pytest_deselected(items=left)
+        items[:] = kept
+
+
+@pytest.fixture(autouse=True)
+def _protect(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Make an unmarked test that reaches out fail at the call, with a message that says why."""
+    marks = {mark.name for mark in request.node.iter_markers()}
+
+    def refuse(*args: Any, **kwargs: Any) -> NoReturn:
+        msg = "this test is not marked docker, process, network or bundle, so it may not reach out"
+        raise AssertionError(msg)
+
+    if not marks & {"docker", "process", "network", "bundle", "browser"}:
+        monkeypatch.setattr(subprocess.Popen, "__init__", refuse)
+        monkeypatch.setattr(socket.socket, "connect", refuse)
+    yield
