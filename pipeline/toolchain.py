@@ -99,14 +99,12 @@ def _make(name: str, toolchain: Toolchain, root: Path, work: Path, say: Callable
     python = _python_with_pip(work, say)
     _pip(name, [*python, "-m", "pip"], _lock(toolchain, root), wheels)
     # What pip put there to start Python programs names this machine's Python.
-    for script in (wheels / "bin").iterdir():
-        if script.name not in PROGRAMS:
+    for script in sorted(wheels.glob("bin/*")):
+        if f"bin/{script.name}" not in PROGRAMS.values():
             script.unlink()
     programs = parcel / "bin"
     programs.mkdir()
     for program, source in PROGRAMS.items():
-        if program == "cmake":
-            (wheels / "bin" / "cmake").unlink(missing_ok=True)
         if not os.access(wheels / source, os.X_OK):
             msg = f"the wheels of {toolchain.lock} hold no program {source}"
             raise ToolchainError(msg, hint=f"lock versions of {program} that ship it for {machine_platform()}")
@@ -170,8 +168,7 @@ def _run(argv: Sequence[str], *, deadline: float) -> subprocess.CompletedProcess
         return subprocess.run(
             argv,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            capture_output=True,
             encoding="utf-8",
             errors="replace",
             timeout=deadline,

@@ -2,7 +2,8 @@
 # Build one component of llama.cpp: the core, or one backend library. The only build logic there is; every engine
 # runs this same file, so that every engine gives the same bytes.
 #
-# In, as folders:  LLAMATRIX_SRC (read-only)  LLAMATRIX_TOOLS (read-only)  LLAMATRIX_CACHE  LLAMATRIX_BUILD  LLAMATRIX_OUT
+# In, as folders:  LLAMATRIX_SRC (read-only)  LLAMATRIX_TOOLS (read-only)  LLAMATRIX_RECIPES (read-only)
+#                  LLAMATRIX_CACHE  LLAMATRIX_BUILD  LLAMATRIX_OUT
 # In, as settings: LLAMATRIX_COMPONENT  LLAMATRIX_TARGET  LLAMATRIX_PROCESSOR  LLAMATRIX_COMMIT  LLAMATRIX_JOBS
 #                  LLAMATRIX_LIBRARIES  LLAMATRIX_PROGRAMS  LLAMATRIX_TESTS  LLAMATRIX_LICENCES (space-separated)
 #                  LLAMATRIX_OPTIONS (one -DNAME=VALUE a line)  SOURCE_DATE_EPOCH
@@ -40,7 +41,8 @@ if [ "$(uname -m)" != "$LLAMATRIX_PROCESSOR" ]; then
     set -- "$@" -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR="$LLAMATRIX_PROCESSOR"
 fi
 if [ "$LLAMATRIX_COMPONENT" = core ]; then
-    set -- "$@" -DLLAMA_BUILD_TESTS=ON -DLLAMA_TESTS_INSTALL=OFF
+    set -- "$@" -DLLAMA_BUILD_TESTS=ON -DLLAMA_TESTS_INSTALL=OFF \
+        -DCMAKE_PROJECT_TOP_LEVEL_INCLUDES="$LLAMATRIX_RECIPES/build/cpu_variants.cmake"
 else
     set -- "$@" -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_TOOLS=OFF -DLLAMA_BUILD_SERVER=OFF -DLLAMA_BUILD_APP=OFF
 fi

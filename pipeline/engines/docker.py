@@ -15,14 +15,12 @@ __all__ = ["MINIMUM_API", "DockerEngine", "connect", "store_label"]
 
 import hashlib
 import os
-import selectors
-import threading
 import time
 import uuid
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from pipeline.engines.base import Ending, JobResult
+from pipeline.engines.container import Watch, attach, docker_errors, remove_container
 from pipeline.engines.layout import (
     command_line,
     discard_outputs,
@@ -40,7 +38,6 @@ from pipeline.errors import EngineError
 from pipeline.model import EngineName
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from docker import DockerClient
@@ -53,18 +50,13 @@ MINIMUM_API = (1, 41)
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _API_SECONDS = 60
-_STEP = 0.1
-_KILL_SECONDS = 15.0
-_DRAIN_SECONDS = 5.0
-_FRAME_HEADER = 8
-_HELD_LIMIT = 64 * 1024
 
 
 def connect(endpoint: str | None = None) -> DockerClient:
     """Open a client for ``endpoint``, or for what the environment names."""
     import docker  # noqa: PLC0415 - takes a fifth of a second, which a run on the host need not pay
 
-    with _docker_errors("the Docker engine does not answer", hint="start Docker, or use --engine host"):
+    with docker_errors("the Docker engine does not answer", hint="start Docker, or use --engine host"):
         if endpoint is None:
             return docker.from_env(timeout=_API_SECONDS)
         return docker.DockerClient(base_url=endpoint, timeout=_API_SECONDS)
@@ -92,7 +84,7 @@ class DockerEngine:
             "llamatrix.pid": str(os.getpid()),
             "llamatrix.owner": this_process(),
         }
-        with _docker_errors("the Docker engine does not answer", hint="start Docker, or use --engine host"):
+        with docker_errors("the Docker engine does not answer", hint="start Docker, or use --engine host"):
             version = self._client.version()
             info = self._client.info()
         self.version = str(version.get("Version", "unknown"))
@@ -129,7 +121,7 @@ class DockerEngine:
         with Transcript(job.log, on_line) as transcript:
             self._ownership.lend(writable)
             try:
-                watch = self._contain(job, argv, seen, transcript, cancel, started + job.deadline)
+                watch = self._contain(job, self._arguments(job, argv, seen), transcript, cancel, started)
             finally:
                 self._ownership.take_back(writable)
             ending, code, message = _judge(job, watch, transcript.last)
@@ -138,17 +130,17 @@ class DockerEngine:
             seconds = time.monotonic() - started
             return JobResult(ending=ending, exit_code=code, seconds=seconds, message=message, tail=transcript.tail)
 
-    def _contain(  # noqa: PLR0913 - everything one container needs
-        self, job: Job, argv: list[str], seen: dict[str, str], transcript: Transcript, cancel: Cancel, deadline: float
-    ) -> _Watch:
-        with _docker_errors("the Docker engine failed the job", where=job.title, hint="is Docker still running?"):
-            container = self._create(job, argv, seen)
-            watch = _Watch(container)
+    def _contain(
+        self, job: Job, arguments: dict[str, Any], transcript: Transcript, cancel: Cancel, started: float
+    ) -> Watch:
+        with docker_errors("the Docker engine failed the job", where=job.title, hint="is Docker still running?"):
+            container = self._create(job, arguments)
+            watch = Watch(container)
             try:
-                stream = _attach(container)
+                stream = attach(container)
                 try:
                     container.start()
-                    watch.follow(stream, transcript, cancel, deadline)
+                    watch.follow(stream, transcript, cancel, started + job.deadline)
                 finally:
                     stream.close()
                 watch.inspect()
@@ -156,12 +148,11 @@ class DockerEngine:
                 watch.remove()
         return watch
 
-    def _create(self, job: Job, argv: list[str], seen: dict[str, str]) -> Container:
-        from docker.errors import ImageNotFound  # noqa: PLC0415 - see connect
+    def _arguments(self, job: Job, argv: list[str], seen: dict[str, str]) -> dict[str, Any]:
         from docker.types import LogConfig, Mount, Ulimit  # noqa: PLC0415 - see connect
 
         user, _, group = self._user.partition(":")
-        arguments: dict[str, Any] = {
+        return {
             "image": job.image,
             "entrypoint": argv[:1],
             "command": argv[1:],
@@ -187,11 +178,16 @@ class DockerEngine:
             "mem_limit": job.memory,
             "memswap_limit": job.memory,
             "nano_cpus": max(1, min(job.cpus, self._processors)) * 10**9,
-            "ulimits": [Ulimit(name="core", soft=0, hard=0), Ulimit(name="nofile", soft=65536, hard=65536)],
+            # Only what lowers a limit: an engine that is itself limited cannot raise any, and the start would fail.
+            "ulimits": [Ulimit(name="core", soft=0, hard=0)],
             "log_config": LogConfig(type="json-file", config={"max-size": "10m", "max-file": "1"}),
             "healthcheck": {"test": ["NONE"]},
             "init": True,
         }
+
+    def _create(self, job: Job, arguments: dict[str, Any]) -> Container:
+        from docker.errors import ImageNotFound  # noqa: PLC0415 - see connect
+
         try:
             return self._client.containers.create(**arguments)
         except ImageNotFound as error:
@@ -201,19 +197,19 @@ class DockerEngine:
     def sweep(self) -> tuple[str, ...]:
         """Remove containers of this store whose run is dead."""
         removed = []
-        with _docker_errors("cannot look for leftovers in the Docker engine"):
+        with docker_errors("cannot look for leftovers in the Docker engine"):
             for container in self._labelled("llamatrix.store"):
                 if is_dead(container.labels.get("llamatrix.owner", "")):
-                    _remove(container)
+                    remove_container(container)
                     removed.append(f"container {container.name}")
         return tuple(removed)
 
     def close(self) -> None:
         """Remove what this run could not remove before, and drop the connection."""
         try:
-            with _docker_errors("cannot look for leftovers in the Docker engine"):
+            with docker_errors("cannot look for leftovers in the Docker engine"):
                 for container in self._labelled("llamatrix.run"):
-                    _remove(container)
+                    remove_container(container)
         except EngineError:
             # Docker is gone; the next run of this store sweeps.
             return
@@ -225,7 +221,7 @@ class DockerEngine:
         return list(self._client.containers.list(all=True, filters={"label": wanted}, ignore_removed=True))
 
 
-def _judge(job: Job, watch: _Watch, last: str) -> tuple[Ending, int | None, str]:
+def _judge(job: Job, watch: Watch, last: str) -> tuple[Ending, int | None, str]:
     program = job.argv[0].rpartition("/")[2]
     if watch.stopped is not None:
         return watch.stopped, None, stop_message(job, watch.stopped, last)
@@ -241,163 +237,3 @@ def _judge(job: Job, watch: _Watch, last: str) -> tuple[Ending, int | None, str]
         return Ending.FAILED, watch.code, exit_message(program, watch.code, last)
     problem = output_problem(job)
     return (Ending.NO_OUTPUT, 0, f"{program} succeeded, but {problem}") if problem else (Ending.OK, 0, "done")
-
-
-class _Watch:
-    """One container from its start to its removal."""
-
-    def __init__(self, container: Container) -> None:
-        self.code: int | None = None
-        self.stopped: Ending | None = None
-        self.out_of_memory = False
-        self.notes: list[str] = []
-        self._container = container
-        self._error: Exception | None = None
-
-    def follow(self, stream: _Stream, transcript: Transcript, cancel: Cancel, deadline: float) -> None:
-        """Copy output until the container ends; past the deadline or on cancellation kill it."""
-        done, said = os.pipe()
-        # The waiter owns its end of the pipe: a daemon that hangs may keep it waiting after we are gone.
-        threading.Thread(target=self._wait, args=(said,), name="llamatrix-wait", daemon=True).start()
-        give_up = deadline + _KILL_SECONDS
-        try:
-            with selectors.DefaultSelector() as selector:
-                selector.register(stream, selectors.EVENT_READ)
-                selector.register(done, selectors.EVENT_READ)
-                while done in selector.get_map():
-                    for key, _ in selector.select(_STEP):
-                        if key.fd == done:
-                            selector.unregister(done)
-                        elif not stream.copy(transcript):
-                            selector.unregister(stream)
-                    now = time.monotonic()
-                    if self.stopped is None and (cancel.is_set() or now >= deadline):
-                        self.stopped = Ending.CANCELLED if cancel.is_set() else Ending.TIMED_OUT
-                        give_up = now + _KILL_SECONDS
-                        self._kill()
-                    elif now >= give_up:
-                        self.notes.append(f"Docker did not end container {self._container.name} in time")
-                        return
-                until = time.monotonic() + _DRAIN_SECONDS
-                while stream in selector.get_map() and time.monotonic() < until:
-                    if selector.select(_STEP) and not stream.copy(transcript):
-                        selector.unregister(stream)
-        finally:
-            os.close(done)
-            stream.finish(transcript)
-        if self._error is not None:
-            raise self._error
-
-    def _wait(self, said: int) -> None:
-        try:
-            self.code = int(self._container.wait(timeout=None)["StatusCode"])
-        except Exception as error:  # noqa: BLE001 - whatever it is, the main thread raises it
-            self._error = error
-        finally:
-            os.close(said)
-
-    def _kill(self) -> None:
-        from docker.errors import APIError  # noqa: PLC0415 - see connect
-
-        try:
-            self._container.kill()
-        except APIError:
-            # It ended by itself meanwhile, or was never started; removing it by force comes next anyway.
-            return
-
-    def inspect(self) -> None:
-        """Ask how it ended."""
-        self._container.reload()
-        state = self._container.attrs.get("State", {})
-        self.out_of_memory = bool(state.get("OOMKilled"))
-
-    def remove(self) -> None:
-        """Remove the container; a failure is told, not raised, and the next sweep tries again."""
-        try:
-            with _docker_errors("cannot remove the container"):
-                _remove(self._container)
-        except EngineError as error:
-            self.notes.append(f"container {self._container.name} stays behind: {error.what}")
-
-
-class _Stream:
-    """The attached connection: frames of standard output and error, each cut into whole lines before they are mixed."""
-
-    def __init__(self, raw: Any) -> None:  # noqa: ANN401 - the SDK gives a different object for each transport
-        self._raw = raw
-        self._data = bytearray()
-        self._held: dict[int, bytes] = {}
-
-    def fileno(self) -> int:
-        """Give the descriptor to wait on."""
-        return int(self._raw.fileno())
-
-    def copy(self, transcript: Transcript) -> bool:
-        """Read once; False at the end of the output."""
-        try:
-            data = os.read(self.fileno(), 65536)
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
-        self._data += data
-        while len(self._data) >= _FRAME_HEADER:
-            size = int.from_bytes(self._data[4:_FRAME_HEADER], "big")
-            if len(self._data) < _FRAME_HEADER + size:
-                break
-            source = self._data[0]
-            text = self._held.pop(source, b"") + self._data[_FRAME_HEADER : _FRAME_HEADER + size]
-            del self._data[: _FRAME_HEADER + size]
-            cut = text.rfind(b"\n") + 1
-            if len(text) - cut > _HELD_LIMIT:
-                cut = len(text)
-            transcript.feed(text[:cut])
-            self._held[source] = text[cut:]
-        return bool(data)
-
-    def finish(self, transcript: Transcript) -> None:
-        """Hand over unfinished lines."""
-        for text in self._held.values():
-            transcript.feed(text)
-        self._held.clear()
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._raw.close()
-        response = getattr(self._raw, "_response", None)
-        if response is not None:
-            response.close()
-
-
-def _attach(container: Container) -> _Stream:
-    return _Stream(container.attach_socket(params={"stdout": 1, "stderr": 1, "stream": 1}))
-
-
-def _remove(container: Container) -> None:
-    from docker.errors import APIError, NotFound  # noqa: PLC0415 - see connect
-
-    try:
-        container.remove(force=True, v=True)
-    except NotFound:
-        return
-    except APIError as error:
-        if "already in progress" not in str(error):
-            raise
-
-
-@contextmanager
-def _docker_errors(what: str, *, where: str | None = None, hint: str | None = None) -> Iterator[None]:
-    """Turn whatever the SDK and its HTTP library raise into one error a person can act on."""
-    from docker.errors import APIError, DockerException  # noqa: PLC0415 - see connect
-    from requests.exceptions import RequestException  # noqa: PLC0415 - see connect
-    from urllib3.exceptions import HTTPError  # noqa: PLC0415 - see connect
-
-    def fail(error: Exception, why: str) -> NoReturn:
-        raise EngineError(f"{what}: {why}", where=where, hint=hint) from error
-
-    try:
-        yield
-    except APIError as error:
-        fail(error, str(error.explanation or error))
-    except (DockerException, RequestException, HTTPError, OSError, ValueError, KeyError) as error:
-        fail(error, str(error) or type(error).__name__)

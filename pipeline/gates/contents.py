@@ -49,14 +49,15 @@ class Contents:
         return tuple(item for item in self.items if item.target is not None)
 
     @property
-    def names(self) -> frozenset[str]:
-        """The last part of every file's and link's name: what a loader can find."""
-        return frozenset(item.name.rpartition("/")[2] for item in self.items)
+    def binaries(self) -> tuple[ElfFile | MachoFile, ...]:
+        """Every program and library, of either format."""
+        found: list[ElfFile | MachoFile] = [*self.elves]
+        found += self.machos
+        return tuple(found)
 
     def binary(self, name: str) -> ElfFile | MachoFile | None:
         """Give the program or library of that name, through links that stay inside."""
-        by_name: dict[str, ElfFile | MachoFile] = {file.name: file for file in self.elves}
-        by_name.update({file.name: file for file in self.machos})
+        by_name = {file.name: file for file in self.binaries}
         targets = {item.name: item.target for item in self.links}
         for _ in range(len(targets) + 1):
             target = targets.get(name)

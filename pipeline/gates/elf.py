@@ -8,6 +8,8 @@ from __future__ import annotations
 
 __all__ = ["ElfFile", "Section", "Wanted", "is_elf", "read_elf"]
 
+import os
+import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,7 +23,12 @@ if TYPE_CHECKING:
 lief.logging.disable()  # a damaged file is reported by us, with its name
 
 _MAGIC = b"\x7fELF"
-_MACHINES = {lief.ELF.ARCH.X86_64: "x86_64", lief.ELF.ARCH.AARCH64: "aarch64"}
+_HEADER = struct.Struct("<4sBB10xHHIQQQIHHHHHH")
+_ELF64, _LITTLE_ENDIAN = 2, 1
+_EXECUTABLE = 2
+_MACHINES = {62: "x86_64", 183: "aarch64"}
+# A value LIEF's enums do not have becomes a SystemError where warnings are errors.
+_DAMAGE = (UnicodeDecodeError, ValueError, RuntimeError, SystemError, RuntimeWarning)
 _HINT = "the file is damaged or was not made by a linker: look at the build log, then build it again"
 
 
@@ -69,15 +76,42 @@ def is_elf(head: bytes) -> bool:
 
 def read_elf(path: Path, name: str) -> ElfFile:
     """Read one ELF file, or raise BundleError naming it."""
+    machine, executable = _header(path, name)
     binary = _parse(path)
-    if binary is None or binary.header.identity_class != lief.ELF.Header.CLASS.ELF64:
-        msg = "it begins like an ELF file and cannot be read as a 64-bit one"
+    if binary is None:
+        msg = "its structure cannot be read"
         raise BundleError(msg, where=name, hint=_HINT)
     try:
-        return _record(binary, path, name)
-    except (UnicodeDecodeError, ValueError, RuntimeError) as error:
+        return _record(binary, path, name, machine, executable=executable)
+    except _DAMAGE as error:
         msg = f"its tables cannot be read: {error}"
         raise BundleError(msg, where=name, hint=_HINT) from error
+
+
+def _header(path: Path, name: str) -> tuple[str, bool]:
+    """Check the header ourselves, since LIEF makes the best of a damaged one; give the processor and the type."""
+    with path.open("rb") as file:
+        head = file.read(_HEADER.size)
+        size = file.seek(0, os.SEEK_END)
+    if len(head) < _HEADER.size:
+        msg = "it begins like an ELF file and ends in its header"
+        raise BundleError(msg, where=name, hint=_HINT)
+    (
+        _,
+        width,
+        order,
+        kind,
+        machine,
+        *_,
+    ) = fields = _HEADER.unpack(head)
+    segments, sections, (segment_size, segment_count, section_size, section_count) = fields[7], fields[8], fields[11:15]
+    if (width, order) != (_ELF64, _LITTLE_ENDIAN):
+        msg = "it begins like an ELF file and is not a 64-bit, little-endian one"
+        raise BundleError(msg, where=name, hint=_HINT)
+    if max(segments + segment_size * segment_count, sections + section_size * section_count) > size:
+        msg = "it is an ELF file that was cut off: its header tables lie outside it"
+        raise BundleError(msg, where=name, hint=_HINT)
+    return _MACHINES.get(machine, f"processor number {machine}"), kind == _EXECUTABLE
 
 
 def _parse(path: Path) -> lief.ELF.Binary | None:
@@ -89,7 +123,7 @@ def _parse(path: Path) -> lief.ELF.Binary | None:
     return lief.ELF.parse(str(path), config)
 
 
-def _record(binary: lief.ELF.Binary, path: Path, name: str) -> ElfFile:
+def _record(binary: lief.ELF.Binary, path: Path, name: str, machine: str, *, executable: bool) -> ElfFile:
     tags = lief.ELF.DynamicEntry.TAG
     paths: dict[lief.ELF.DynamicEntry.TAG, list[str]] = {tags.RPATH: [], tags.RUNPATH: [], tags.SONAME: []}
     for entry in binary.dynamic_entries:
@@ -103,8 +137,8 @@ def _record(binary: lief.ELF.Binary, path: Path, name: str) -> ElfFile:
     return ElfFile(
         name=name,
         path=path,
-        machine=_MACHINES.get(binary.header.machine_type, str(binary.header.machine_type)),
-        program=interpreter is not None or binary.header.file_type == lief.ELF.Header.FILE_TYPE.EXEC,
+        machine=machine,
+        program=interpreter is not None or executable,
         interpreter=interpreter,
         soname=next(iter(paths[tags.SONAME]), None),
         needed=tuple(_text(library) for library in binary.libraries),

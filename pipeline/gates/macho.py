@@ -4,6 +4,8 @@ from __future__ import annotations
 
 __all__ = ["MachoFile", "is_macho", "read_macho"]
 
+import os
+import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,8 +18,11 @@ if TYPE_CHECKING:
 
 lief.logging.disable()  # a damaged file is reported by us, with its name
 
-_MAGICS = (b"\xcf\xfa\xed\xfe", b"\xce\xfa\xed\xfe", b"\xca\xfe\xba\xbe", b"\xca\xfe\xba\xbf")
-_MACHINES = {lief.MachO.Header.CPU_TYPE.ARM64: "arm64", lief.MachO.Header.CPU_TYPE.X86_64: "x86_64"}
+_THIN = b"\xcf\xfa\xed\xfe"
+_MAGICS = (_THIN, b"\xce\xfa\xed\xfe", b"\xca\xfe\xba\xbe", b"\xca\xfe\xba\xbf")
+_HEADER = struct.Struct("<4sIIIIIII")
+_MACHINES = {0x0100000C: "arm64", 0x01000007: "x86_64"}
+_EXECUTABLE = 2
 _LOADS = {
     lief.MachO.LoadCommand.TYPE.LOAD_DYLIB,
     lief.MachO.LoadCommand.TYPE.LOAD_WEAK_DYLIB,
@@ -25,6 +30,8 @@ _LOADS = {
     lief.MachO.LoadCommand.TYPE.LAZY_LOAD_DYLIB,
 }
 _EXTERNAL, _DEFINED = 0x01, 0x0E
+# A value LIEF's enums do not have becomes a SystemError where warnings are errors.
+_DAMAGE = (UnicodeDecodeError, ValueError, RuntimeError, SystemError, RuntimeWarning)
 _HINT = "the file is damaged or was not made by a linker: look at the build log, then build it again"
 
 
@@ -50,18 +57,26 @@ def is_macho(head: bytes) -> bool:
 
 def read_macho(path: Path, name: str) -> MachoFile:
     """Read one Mach-O file, or raise BundleError naming it."""
-    fat = lief.MachO.parse(str(path))
-    if fat is None or fat.size != 1 or (binary := fat.at(0)) is None:
-        msg = "it begins like a Mach-O file and does not hold exactly one readable architecture"
+    with path.open("rb") as file:
+        head = file.read(_HEADER.size)
+        size = file.seek(0, os.SEEK_END)
+    fields = _HEADER.unpack(head.ljust(_HEADER.size, b"\0"))
+    if fields[0] != _THIN or _HEADER.size + fields[5] > size:
+        msg = "it begins like a Mach-O file and is not a whole 64-bit one for one processor"
         raise BundleError(msg, where=name, hint=_HINT)
     try:
-        return _record(binary, path, name)
-    except (UnicodeDecodeError, ValueError, RuntimeError) as error:
-        msg = f"its tables cannot be read: {error}"
-        raise BundleError(msg, where=name, hint=_HINT) from error
+        fat = lief.MachO.parse(str(path))
+        binary = fat.at(0) if fat is not None and fat.size == 1 else None
+        if binary is not None:
+            machine = _MACHINES.get(fields[1], f"processor number {fields[1]:#x}")
+            return _record(binary, path, name, machine, program=fields[3] == _EXECUTABLE)
+        what = "its structure cannot be read"
+    except _DAMAGE as error:
+        what = f"its tables cannot be read: {error}"
+    raise BundleError(what, where=name, hint=_HINT)
 
 
-def _record(binary: lief.MachO.Binary, path: Path, name: str) -> MachoFile:
+def _record(binary: lief.MachO.Binary, path: Path, name: str, machine: str, *, program: bool) -> MachoFile:
     minos: tuple[int, ...] | None = None
     if binary.build_version is not None:
         minos = tuple(binary.build_version.minos)
@@ -70,8 +85,8 @@ def _record(binary: lief.MachO.Binary, path: Path, name: str) -> MachoFile:
     return MachoFile(
         name=name,
         path=path,
-        machine=_MACHINES.get(binary.header.cpu_type, str(binary.header.cpu_type)),
-        program=binary.header.file_type == lief.MachO.Header.FILE_TYPE.EXECUTE,
+        machine=machine,
+        program=program,
         minos=minos,
         needed=tuple(_text(library.name) for library in binary.libraries if library.command in _LOADS),
         rpaths=tuple(_text(rpath.path) for rpath in binary.rpaths),

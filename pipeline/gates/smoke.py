@@ -16,9 +16,10 @@ from pathlib import Path
 
 from pipeline.engines.base import Folder
 from pipeline.gates.base import Subject, failed, passed, skipped
-from pipeline.gates.lab import Command, Lab, LabInterruptedError, NoLab, Ran, Runner, open_lab, stage
+from pipeline.gates.lab import FindLab, LabInterruptedError, NoLabError, Runner, open_lab, stage
 from pipeline.gates.model import ModelFacts, write_tiny_model
-from pipeline.gates.vulkan import LAVAPIPE_ENVIRONMENT, host_lavapipe
+from pipeline.gates.script import Command, Ran
+from pipeline.gates.vulkan import FindDriver, device_environment, host_lavapipe
 from pipeline.matrix.spec import SmokeGate as SmokeSpec
 from pipeline.matrix.spec import parse_duration
 from pipeline.model import Verdict
@@ -171,10 +172,7 @@ class _Run:
         """Generate on the CPU, with one thread and with two."""
         runs = self.lab.run(
             "smoke: text",
-            [
-                self.generate(f"llama-completion -t {threads}", *_on_cpu(threads))
-                for threads in (1, 2)
-            ],
+            [self.generate(f"llama-completion -t {threads}", *_on_cpu(threads)) for threads in (1, 2)],
             folders=[self.model],
         )
         chosen = _LOADED_CPU.findall(runs[0].stderr)
@@ -207,7 +205,7 @@ class _Run:
         runs = self.lab.run(
             "smoke: text of each CPU variant",
             [
-                self.generate(f"variant {name}", *_on_cpu(2), program="{BARE}", GGML_BACKEND_PATH=path[name])
+                self.generate(f"variant {name}", *_on_cpu(1), program="{BARE}", GGML_BACKEND_PATH=path[name])
                 for name in usable
             ],
             folders=folders,
@@ -245,9 +243,9 @@ class _Run:
         }
         self.findings.measured[f"offloaded_{backend}"] = "/".join(map(str, moved[-1])) if moved else None
         if moved != [(layers, layers)] or not all(sizes.values()):
-            seen = f"{moved[-1][0]} of {moved[-1][1]}" if moved else "none"
+            seen = moved[-1][0] if moved else "none"
             self.findings.add(
-                f"{ran.name} fell back to the CPU: {seen} of the layers went to {device} (expected {layers} of {layers}), "
+                f"{ran.name} fell back to the CPU: {seen} of its {layers} layers went to {device}, "
                 f"with {sizes['model']} MiB of weights and {sizes['compute']} MiB of work space there; the {backend} "
                 "library must take all of them",
                 ran,
@@ -272,7 +270,9 @@ def _wrong_commit(subject: Subject, line: str) -> str | None:
     pinned = source["commit"]
     expected = "local" if pinned is None else str(pinned)[:_COMMIT_DIGITS]
     words = re.findall(r"\w+", line.removeprefix("version:"))
-    if any(word == expected or (pinned and len(word) > _COMMIT_DIGITS and str(pinned).startswith(word)) for word in words):
+    if any(
+        word == expected or (pinned and len(word) > _COMMIT_DIGITS and str(pinned).startswith(word)) for word in words
+    ):
         return None
     return (
         f"llama-cli --version prints {line!r}, but BUILD_INFO.json says commit {expected}: the program was built from "
@@ -280,14 +280,21 @@ def _wrong_commit(subject: Subject, line: str) -> str | None:
     )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class SmokeGate:
     """Runs the bundle in a bare image of the floor distribution, or on the host."""
 
-    name: str = "smoke"
-    find_lab: Callable[..., Lab | Runner | NoLab] = open_lab
-    write_model: Callable[[Path], ModelFacts] = write_tiny_model
-    lavapipe_on_host: Callable[[], tuple[dict[str, str], str | None]] = host_lavapipe
+    def __init__(
+        self,
+        *,
+        find_lab: FindLab = open_lab,
+        write_model: Callable[[Path], ModelFacts] = write_tiny_model,
+        find_driver: FindDriver = host_lavapipe,
+    ) -> None:
+        """Take what finds a place to run programs and what writes the model; tests pass their own."""
+        self.name = "smoke"
+        self._find_lab = find_lab
+        self._write_model = write_model
+        self._find_driver = find_driver
 
     def check(self, subject: Subject) -> Verdict:
         """Run every step and collect all that is wrong."""
@@ -296,24 +303,22 @@ class SmokeGate:
             return skipped(self.name, "the cell has no gates.smoke in matrix.yaml")
         if spec.device in _GPUS:
             return skipped(self.name, f"needs {_GPUS[spec.device]}")
+        if spec.device == "lavapipe" and not spec.devices:
+            return failed(self.name, "device lavapipe without gates.smoke.devices checks no GPU; name those expected")
+        try:
+            return self._check(subject, spec)
+        except NoLabError as error:
+            return error.verdict(self.name)
+        except LabInterruptedError:
+            return skipped(self.name, "the run was cancelled")
+
+    def _check(self, subject: Subject, spec: SmokeSpec) -> Verdict:
         deadline = parse_duration(spec.deadline)
-        lab = self.find_lab(subject, gate=self.name, image=spec.image, deadline=deadline)
-        if isinstance(lab, NoLab):
-            return failed(self.name, lab.reason) if lab.broken else skipped(self.name, lab.reason)
-        environment: dict[str, str] = {}
-        if spec.device == "lavapipe":
-            if not spec.devices:
-                reason = "device lavapipe without gates.smoke.devices checks no GPU; name the expected devices"
-                return failed(self.name, reason)
-            environment = dict(LAVAPIPE_ENVIRONMENT)
-            if lab.on_host:
-                drivers, missing = self.lavapipe_on_host()
-                if missing is not None:
-                    return skipped(self.name, missing)
-                environment |= drivers
+        lab = self._find_lab(subject, gate=self.name, image=spec.image, deadline=deadline)
+        environment = device_environment(spec.device, lab, self._find_driver)
         folder = subject.work / self.name / "model"
         folder.mkdir(parents=True, exist_ok=True)
-        facts = self.write_model(folder / "tiny.gguf")
+        facts = self._write_model(folder / "tiny.gguf")
         findings = _Findings(measured={"where": lab.where, "model_sha256": facts.sha256})
         run = _Run(
             subject=subject,
@@ -324,6 +329,7 @@ class SmokeGate:
             environment=environment,
             findings=findings,
         )
+        names: dict[str, str] = {}
         try:
             run.version()
             names = run.devices()
@@ -333,8 +339,6 @@ class SmokeGate:
                 run.offloaded(backend, device)
         except _StopError:
             findings.details.append("the remaining steps were not run")
-        except LabInterruptedError:
-            return skipped(self.name, "the run was cancelled")
         if findings.problems:
             more = f" (and {len(findings.problems) - 1} more)" if len(findings.problems) > 1 else ""
             return failed(self.name, findings.problems[0] + more, details=findings.details, **findings.measured)

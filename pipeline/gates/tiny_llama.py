@@ -153,7 +153,8 @@ class TinyLlama:
 
     def values(self, name: str) -> Floats:
         """Give a tensor as the reference sees it."""
-        return self.weights[name].values
+        values: Floats = self.weights[name].values
+        return values
 
     def logits(self, tokens: Sequence[int]) -> Floats:
         """Run the forward pass over ``tokens`` and give the logits after the last."""
@@ -167,7 +168,8 @@ class TinyLlama:
             up = inner @ self.values(f"{name}.ffn_up.weight").T
             state = state + (gate / (1 + np.exp(-gate)) * up) @ self.values(f"{name}.ffn_down.weight").T
         last: Floats = self._norm(state[-1:], "output_norm.weight") @ self.values("output.weight").T
-        return last[0]
+        logits: Floats = last[0]
+        return logits
 
     def _norm(self, state: Floats, name: str) -> Floats:
         mean = np.mean(state * state, axis=-1, keepdims=True)

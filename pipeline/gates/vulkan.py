@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
-__all__ = ["LAVAPIPE_ENVIRONMENT", "host_lavapipe"]
+__all__ = ["FindDriver", "device_environment", "host_lavapipe"]
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from pipeline.gates.lab import NoLabError, Runner
+
+FindDriver = Callable[[], Mapping[str, str]]
+"""Finds lavapipe on this machine: the environment that selects it, or NoLabError."""
+
 # ggml leaves out Vulkan devices that are CPUs unless one is chosen by number.
-LAVAPIPE_ENVIRONMENT = {"GGML_VK_VISIBLE_DEVICES": "0"}
+_CHOSEN = {"GGML_VK_VISIBLE_DEVICES": "0"}
 
 _DRIVERS = (Path("/usr/share/vulkan/icd.d"), Path("/etc/vulkan/icd.d"), Path("/usr/local/share/vulkan/icd.d"))
 _LIBRARIES = (Path("/usr/lib"), Path("/usr/lib64"), Path("/lib"), Path("/usr/local/lib"))
 
 
-def host_lavapipe(
-    *, drivers: Iterable[Path] = _DRIVERS, libraries: Iterable[Path] = _LIBRARIES
-) -> tuple[dict[str, str], str | None]:
-    """Find lavapipe on this machine: the environment that selects it alone, or what is missing.
-
-    An image holds no other driver that works, a host may hold a real GPU's.
-    """
-    if not any(found for folder in libraries for found in (*folder.glob("libvulkan.so.1"), *folder.glob("*/libvulkan.so.1"))):
-        return {}, "needs the Vulkan loader on the host: install libvulkan1 (or build with --engine docker)"
+def host_lavapipe(*, drivers: Iterable[Path] = _DRIVERS, libraries: Iterable[Path] = _LIBRARIES) -> dict[str, str]:
+    """Find lavapipe on this machine: the environment that selects it and no real GPU's driver."""
+    loader = "libvulkan.so.1"
+    if not any(found for folder in libraries for found in (*folder.glob(loader), *folder.glob(f"*/{loader}"))):
+        msg = "needs the Vulkan loader on the host: install libvulkan1, or build with --engine docker"
+        raise NoLabError(msg)
     driver = next((found for folder in drivers for found in sorted(folder.glob("lvp_icd*.json"))), None)
     if driver is None:
-        return {}, "needs lavapipe on the host: install mesa-vulkan-drivers (or build with --engine docker)"
-    return {"VK_DRIVER_FILES": str(driver), "VK_ICD_FILENAMES": str(driver)}, None
+        msg = "needs lavapipe on the host: install mesa-vulkan-drivers, or build with --engine docker"
+        raise NoLabError(msg)
+    return {"VK_DRIVER_FILES": str(driver), "VK_ICD_FILENAMES": str(driver)}
+
+
+def device_environment(device: str, lab: Runner, find_driver: FindDriver) -> dict[str, str]:
+    """Give the environment in which programs see ``device``; an image holds no other driver that works."""
+    if device != "lavapipe":
+        return {}
+    return {**_CHOSEN, **(find_driver() if lab.on_host else {})}

@@ -133,7 +133,7 @@ class _Rules:
     def _images(self) -> None:
         for name in (CORE, *self._cell.backends):
             component = self._component(name)
-            image = self._file.images.get(component.image) if component is not None else None
+            image = self._file.images[component.image] if component is not None else None
             if component is not None and image is not None and image.needs is not None:
                 what = f"the cell can be built (its needs is null), but the image {component.image!r} cannot"
                 self._add(self._origin("needs"), what, f"that image needs: {image.needs}")
@@ -157,14 +157,13 @@ class _Rules:
         if gate is None:
             return
         path = self._origin("gates.smoke")
-        image = self._file.images.get(gate.image)
-        if image is not None:
-            processor = _PROCESSORS.get(self._file.platforms[self._cell.platform].arch)
-            if processor is not None and image.architecture != processor:
-                what = f"the smoke image {gate.image!r} is for {image.architecture}, the bundle for {processor}"
-                self._add((*path, "image"), what)
-            if image.needs is not None:
-                self._add((*path, "image"), f"the smoke image {gate.image!r} still needs {image.needs!r}")
+        image = self._file.images[gate.image]
+        processor = _PROCESSORS.get(self._file.platforms[self._cell.platform].arch)
+        if processor is not None and image.architecture != processor:
+            what = f"the smoke image {gate.image!r} is for {image.architecture}, the bundle for {processor}"
+            self._add((*path, "image"), what)
+        if image.needs is not None:
+            self._add((*path, "image"), f"the smoke image {gate.image!r} still needs {image.needs!r}")
         present = {family for name in self._cell.backends if (family := self._family(name)) is not None}
         for family in gate.devices:
             if family not in present:

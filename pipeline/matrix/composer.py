@@ -29,6 +29,7 @@ from yaml.resolver import Resolver
 
 from pipeline.errors import MatrixError
 from pipeline.matrix.nodes import Entry, Node
+from pipeline.matrix.problems import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,7 +58,7 @@ def compose(text: str, *, name: str) -> Node:
 
 def refuse(name: str, line: int, column: int, what: str, hint: str | None = None) -> NoReturn:
     """Raise the error for one place of a file."""
-    raise MatrixError(what, where=f"{name}:{line}:{column}", hint=hint)
+    raise MatrixError(one_line(what), where=f"{name}:{line}:{column}", hint=hint)
 
 
 def _place(event: Event) -> tuple[int, int]:

@@ -46,6 +46,7 @@ def load_document(document: Document, *, path: Path, sha256: str) -> LoadedMatri
     check_promises(matrix, problems)
     problems.check()
     check_matches(matrix, problems)
+    problems.check()
     check_cells(matrix, problems)
     problems.check()
     return matrix

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Problems", "did_you_mean", "listing", "unknown"]
+__all__ = ["Problems", "did_you_mean", "listing", "nearest", "one_line", "unknown"]
 
 import difflib
 from typing import TYPE_CHECKING
@@ -19,14 +19,30 @@ _MOST_LISTED = 24
 _MOST_KEPT = 200
 _MOST_PLACES = 5
 _MOST_SHOWN = 80
+_SHORTEST_PART = 3
+_LONGEST = 1000
+
+
+def one_line(text: str) -> str:
+    """Make text from a file fit for a message: no line breaks or control characters, and never endless."""
+    shown = "".join(character if character.isprintable() else " " for character in text[:_LONGEST])
+    return shown if len(text) <= _LONGEST else f"{shown}..."
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """Give the known name that was probably meant, if any."""
+    wanted = word[:_MOST_SHOWN].lower()
+    lowered = {name.lower(): name for name in reversed(list(known))}
+    close = difflib.get_close_matches(wanted, lowered, n=1, cutoff=0.6)
+    if not close and len(wanted) >= _SHORTEST_PART:
+        close = [name for name in lowered if wanted in name]
+    return lowered[close[0]] if close else None
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Give ``; did you mean 'x'?`` when something known is close to ``word``, else nothing."""
-    names = list(known)
-    lowered = {name.lower(): name for name in reversed(names)}
-    close = difflib.get_close_matches(word[:_MOST_SHOWN].lower(), lowered, n=1, cutoff=0.6)
-    return f"; did you mean {lowered[close[0]]!r}?" if close else ""
+    name = nearest(word, known)
+    return f"; did you mean {name!r}?" if name is not None else ""
 
 
 def listing(known: Iterable[str]) -> str:
@@ -62,7 +78,7 @@ class Problems:
         """Keep a problem with the value at ``path``, or with the key it ends in."""
         line, column = self._document.key_position(path) if key else self._document.position(path)
         if len(self._found) < _MOST_KEPT:
-            self._found.setdefault((line, column, what), hint)
+            self._found.setdefault((line, column, one_line(what)), one_line(hint) if hint is not None else None)
 
     def errors(self) -> tuple[MatrixError, ...]:
         """Give every problem as an error of its own, in the file's order."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["check_promises"]
 
 import re
+import warnings
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -153,8 +154,10 @@ class _Promises:
             if family not in families:
                 self._problems.add((*path, "devices", family), unknown("backend", family, families), key=True)
             try:
-                matches_nothing = re.compile(pattern).search("") is not None
-            except (re.error, OverflowError, RecursionError) as error:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("error")  # what Python only warns of today means something else tomorrow
+                    matches_nothing = re.compile(pattern).search("") is not None
+            except (re.error, OverflowError, RecursionError, Warning) as error:
                 what = f"{pattern[:80]!r} is not a regular expression: {error}"
                 self._problems.add((*path, "devices", family), what)
             else:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-__all__ = ["SCHEMA_PATH", "json_schema", "main", "render"]
+__all__ = ["SCHEMA_PATH", "json_schema", "main", "render", "write_schema"]
 
 import ast
 import json
@@ -31,8 +31,7 @@ def json_schema() -> dict[str, Any]:
     schema = msgspec.json.schema(MatrixFile)
     definitions: dict[str, Any] = schema["$defs"]
     for record, key, text in _descriptions():
-        if record in definitions:
-            definitions[record]["properties"][key]["description"] = text
+        definitions[record]["properties"][key]["description"] = text
     # msgspec checks the keys of a mapping when it converts, but leaves them out of the schema.
     for field in _fields(MatrixFile):
         if isinstance(field.type, inspect.DictType) and isinstance(field.type.key_type, inspect.LiteralType):
@@ -41,7 +40,8 @@ def json_schema() -> dict[str, Any]:
                 "propertyNames": {"enum": names},
                 "required": names,
             }
-    return {"$schema": _DIALECT, "title": "matrix.yaml of llamatrix", **schema}
+    plain: dict[str, Any] = json.loads(json.dumps(schema))  # defaults come as tuples
+    return {"$schema": _DIALECT, "title": "matrix.yaml of llamatrix", **plain}
 
 
 def _fields(record: type[msgspec.Struct]) -> tuple[inspect.Field, ...]:
@@ -70,10 +70,16 @@ def render() -> str:
     return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
+def write_schema(path: Path = SCHEMA_PATH) -> Path:
+    """Write the schema and give back where it is."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(render(), encoding="utf-8")
+    return path
+
+
 def main(arguments: Sequence[str]) -> int:
     """Write the schema to the path given, or to its place in the repository."""
-    path = Path(arguments[0]) if arguments else SCHEMA_PATH
-    path.write_text(render(), encoding="utf-8")
+    write_schema(Path(arguments[0]) if arguments else SCHEMA_PATH)
     return 0
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.errors import SelectionError
 from pipeline.matrix.globs import PARTS, compile_glob, compile_parts
-from pipeline.matrix.problems import did_you_mean, listing
+from pipeline.matrix.problems import did_you_mean, listing, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -94,7 +94,7 @@ def _nothing(pattern: str, ids: Sequence[str], left_out: Iterable[LeftOut]) -> S
     if absent:
         first = absent[0]
         msg = f"{pattern!r} matches only cells that do not exist: {first.id}: {first.reason} ({first.where})"
-        return SelectionError(msg, where=_WHERE, hint="'plan' lists every cell, and every one left out")
+        return SelectionError(one_line(msg), where=_WHERE, hint="'plan' lists every cell, and every one left out")
     axes = zip(
         PARTS,
         pattern.split("/"),

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import inspect
 
 from pipeline.matrix import spec
-from pipeline.matrix.problems import listing, unknown
+from pipeline.matrix.problems import listing, nearest, unknown
 
 if TYPE_CHECKING:
     from pipeline.matrix.document import Document
@@ -127,7 +127,10 @@ class _Walk:
                 self.value(entry.node, fields[key].type, (*path, key), f"{key!r} of {label}")
             else:
                 self._problems.add((*path, key), unknown("key", key, fields, place=f" in {label}"), key=True)
-        missing = [key for key, field in fields.items() if field.required and key not in node.entries]
+        # A key that was misspelt is not missing as well.
+        meant = {nearest(key, fields) for key in node.entries if key not in fields}
+        there = node.entries.keys() | meant
+        missing = [key for key, field in fields.items() if field.required and key not in there]
         if missing:
             quoted = ", ".join(repr(key) for key in missing)
             keys = "missing key" if len(missing) == 1 else "missing keys"

@@ -6,7 +6,7 @@ __all__ = ["component_id", "cpu_library", "kept_variants", "promised_outputs", "
 
 from pathlib import PurePosixPath
 
-from pipeline.engines.forge import spirv_module
+from pipeline.engines.device_code import spirv_module
 from pipeline.matrix.spec import Component, Platform, Profile, Source
 from pipeline.model import LibraryKind, Output
 

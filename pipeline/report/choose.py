@@ -4,16 +4,13 @@ from __future__ import annotations
 
 __all__ = ["choose_board"]
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
+from pipeline.report.board import Board
 from pipeline.report.github import GitHubBoard
 from pipeline.report.plain import PlainBoard
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from pipeline.report.board import Board
 
 _NO_CURSOR = {"", "dumb", "unknown"}
 

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 __all__ = ["Counts", "Running", "frame"]
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 from rich.text import Text
 
 from pipeline.model import TaskState
 from pipeline.report.text import Glyphs, clean, fits, pad, seconds_text, shorten
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 _WIDE = 80
 _BAR = 12

@@ -12,7 +12,9 @@ __all__ = ["GitHubBoard", "command", "tame"]
 import secrets
 import time
 from collections import deque
-from typing import TYPE_CHECKING, TextIO
+from collections.abc import Callable
+from pathlib import Path
+from typing import TextIO
 
 from pipeline.model import Status, TaskKind, TaskState
 from pipeline.report.markdown import markdown
@@ -20,10 +22,6 @@ from pipeline.report.plain import PlainBoard
 from pipeline.report.record import CellState, RunReport, TaskRecord
 from pipeline.report.tally import failed_tasks, findings, state_of
 from pipeline.report.text import clean, count
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
 
 SUMMARY_LIMIT = 1024 * 1024
 """What GitHub takes as one step's summary, in bytes; a larger one is dropped whole."""

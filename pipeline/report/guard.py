@@ -4,11 +4,9 @@ from __future__ import annotations
 
 __all__ = ["Guarded", "guarded"]
 
+from collections.abc import Callable
 from functools import wraps
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from typing import Concatenate, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 G = TypeVar("G", bound="Guarded")

@@ -12,16 +12,14 @@ import base64
 import hashlib
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING
 
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
-from pipeline.report.page import Density, build_page
+from pipeline.report.page import at_least, build_page
+from pipeline.report.record import RunReport
 from pipeline.report.text import clean
-
-if TYPE_CHECKING:
-    from pipeline.report.record import RunReport
+from pipeline.report.view import Density
 
 SIZE_GOAL = 2_800_000
 """Bytes above which a page is told with less detail."""
@@ -43,6 +41,7 @@ def _parts() -> tuple[Template, Markup, str]:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        keep_trailing_newline=True,
         finalize=_harmless,
     )
     template = environment.from_string(folder.joinpath("report.html.j2").read_text(encoding="utf-8"))
@@ -54,6 +53,8 @@ def render(report: RunReport) -> str:
     template, sheet, digest = _parts()
     text = ""
     for density in Density:
+        if at_least(report, density) > SIZE_GOAL and density is not Density.BARE:
+            continue
         text = template.render(page=build_page(report, density), sheet=sheet, digest=digest)
         if len(text.encode("utf-8")) <= SIZE_GOAL:
             break

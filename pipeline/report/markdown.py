@@ -5,15 +5,12 @@ from __future__ import annotations
 __all__ = ["escape", "markdown"]
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 from pipeline.model import Status
 from pipeline.report.record import CellRecord, CellState, RunReport
 from pipeline.report.tally import failed_tasks, findings, outcome, seconds_by_cell, state_of, tally
 from pipeline.report.text import clean, count, seconds_text, size_text
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 _SIGNS = {
     CellState.PASSED: "✅ passed",
@@ -67,6 +64,7 @@ def markdown(report: RunReport, *, limit: int) -> str:
 def _matrices(report: RunReport) -> list[str]:
     """One table for each project, in pieces of a row each."""
     spent = seconds_by_cell(report)
+    left = {cell for cell, _ in report.left_out}
     pieces: list[str] = []
     for project in dict.fromkeys(cell.project for cell in report.cells):
         cells = {(cell.platform, cell.variant): cell for cell in report.cells if cell.project == project}
@@ -75,14 +73,19 @@ def _matrices(report: RunReport) -> list[str]:
         head = " | ".join(escape(platform) for platform in platforms)
         pieces.append(f"\n### {escape(project)}\n\n| | {head} |\n|---|{'---|' * len(platforms)}\n")
         for variant in variants:
-            row = " | ".join(_entry(cells.get((platform, variant)), spent) for platform in platforms)
+            row = " | ".join(
+                _entry(cells[platform, variant], spent)
+                if (platform, variant) in cells
+                else "left out"
+                if f"{project}/{platform}/{variant}" in left
+                else "not in this run"
+                for platform in platforms
+            )
             pieces.append(f"| **{escape(variant)}** | {row} |\n")
     return pieces
 
 
-def _entry(cell: CellRecord | None, spent: dict[str, float]) -> str:
-    if cell is None:
-        return "left out"
+def _entry(cell: CellRecord, spent: dict[str, float]) -> str:
     facts = [_SIGNS[state_of(cell)], size_text(cell.size), seconds_text(spent.get(cell.id))]
     return "<br>".join(fact for fact in facts if fact)
 

@@ -1,22 +1,21 @@
-"""What report.html shows, worked out before any markup: plain records for the template.
+"""Works out what report.html shows, before any markup.
 
 A big run is told with less detail rather than with a page no browser likes: ``Density`` says how much.
 """
 
 from __future__ import annotations
 
-__all__ = ["Density", "Page", "build_page"]
+__all__ = ["at_least", "build_page"]
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import IntEnum
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from pipeline.model import Status, TaskState
-from pipeline.report.record import CellState
+from pipeline.model import Status, TaskState, Verdict
+from pipeline.report.record import CellRecord, CellState, RunReport, TaskRecord
 from pipeline.report.tally import (
     failed_tasks,
     findings,
@@ -28,25 +27,11 @@ from pipeline.report.tally import (
     tally,
 )
 from pipeline.report.text import clean, count, seconds_text, size_text
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from pipeline.model import Verdict
-    from pipeline.report.record import CellRecord, RunReport, TaskRecord
-    from pipeline.report.tally import Outcome, Tally
+from pipeline.report.view import Bar, CellView, Density, GateRow, Grid, Link, Note, Page, Slot
 
 _SLOWEST = 10
 _ANCHOR = re.compile(r"[A-Za-z0-9._/-]{1,120}")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
-
-
-class Density(IntEnum):
-    """How much is told about each cell."""
-
-    FULL = 0
-    COMPACT = 1
-    MINIMAL = 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,127 +42,19 @@ class _Limits:
     bars: int
     findings: int
     feet: int
+    note: int
+    told: frozenset[Status]
+    """Verdicts that get a row; the gates of the others are named only."""
 
 
+_ALL = frozenset(Status)
+_OPEN = _ALL - {Status.PASSED}
 _LIMITS = {
-    Density.FULL: _Limits(text=2000, details=40, measured=40, bars=300, findings=500, feet=50),
-    Density.COMPACT: _Limits(text=240, details=5, measured=0, bars=200, findings=200, feet=20),
-    Density.MINIMAL: _Limits(text=120, details=0, measured=0, bars=100, findings=50, feet=10),
+    Density.FULL: _Limits(text=2000, details=40, measured=40, bars=300, findings=500, feet=50, note=160, told=_ALL),
+    Density.COMPACT: _Limits(text=240, details=5, measured=0, bars=200, findings=200, feet=20, note=80, told=_OPEN),
+    Density.MINIMAL: _Limits(text=100, details=0, measured=0, bars=100, findings=50, feet=10, note=40, told=_OPEN),
+    Density.BARE: _Limits(text=60, details=0, measured=0, bars=50, findings=50, feet=5, note=20, told=frozenset()),
 }
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Slot:
-    """One square of the matrix; ``anchor`` is None where there is nothing to go to, ``foot`` 0 for no footnote."""
-
-    state: str
-    size: str = ""
-    time: str = ""
-    note: str = ""
-    anchor: str | None = None
-    foot: int = 0
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Grid:
-    """One project: platforms down, variants across; ``feet`` are the reasons the slots refer to by number."""
-
-    project: str
-    variants: tuple[str, ...]
-    rows: tuple[tuple[str, tuple[Slot, ...]], ...]
-    feet: tuple[str, ...]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class GateRow:
-    """One verdict as shown."""
-
-    gate: str
-    status: str
-    summary: str
-    reason: str
-    until: str
-    details: tuple[str, ...]
-    measured: tuple[tuple[str, str], ...]
-    time: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Link:
-    """A log; ``href`` is None where the recorded path does not lead into the report's folder."""
-
-    text: str
-    href: str | None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CellView:
-    """One cell that was built or tried."""
-
-    anchor: str
-    id: str
-    state: str
-    reason: str
-    asset: str
-    size: str
-    unpacked: str
-    sha256: str
-    time: str
-    gates: tuple[GateRow, ...]
-    passed: tuple[str, ...]
-    logs: tuple[Link, ...]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Note:
-    """One line of what needs attention."""
-
-    where: str
-    what: str
-    why: str
-    anchor: str | None = None
-    log: Link | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Bar:
-    """One task on the time line; ``begin`` and ``length`` are thousandths of the whole."""
-
-    task: str
-    kind: str
-    state: str
-    time: str
-    deadline: str
-    begin: float
-    length: float
-    since: str
-    log: Link | None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Page:
-    """The whole page."""
-
-    report: RunReport
-    density: Density
-    outcome: Outcome
-    tally: Tally
-    started: str
-    wall: str
-    facts: tuple[tuple[str, str], ...]
-    grids: tuple[Grid, ...]
-    broken: tuple[Note, ...]
-    failed: tuple[Note, ...]
-    skipped: tuple[Note, ...]
-    waived: tuple[Note, ...]
-    more: dict[str, int]
-    cells: tuple[CellView, ...]
-    idle: tuple[tuple[str, tuple[str, ...]], ...]
-    left_out: tuple[tuple[str, tuple[str, ...]], ...]
-    bars: tuple[Bar, ...]
-    undrawn: int
-    ticks: tuple[str, ...]
-    slowest: tuple[Bar, ...]
 
 
 def _link(log: str | None) -> Link | None:
@@ -229,7 +106,7 @@ class _Builder:
             state=state.value,
             size=size_text(cell.size),
             time=seconds_text(self.spent.get(cell.id)),
-            note=clean(note, 160),
+            note=clean(note, self.limits.note),
             anchor=self.anchors.get(cell.id),
         )
 
@@ -294,8 +171,11 @@ class _Builder:
         )
 
     def cell(self, cell: CellRecord, tasks: Iterable[TaskRecord]) -> CellView:
-        told = [v for v in cell.verdicts if self.density is Density.FULL or v.status is not Status.PASSED]
-        quiet = [v.gate for v in cell.verdicts if v not in told]
+        told = [v for v in cell.verdicts if v.status in self.limits.told]
+        quiet: dict[Status, list[str]] = {}
+        for verdict in cell.verdicts:
+            if verdict.status not in self.limits.told:
+                quiet.setdefault(verdict.status, []).append(verdict.gate)
         links = [_link(task.log) for task in tasks] if self.density is Density.FULL else []
         return CellView(
             anchor=self.anchors[cell.id],
@@ -308,7 +188,7 @@ class _Builder:
             sha256=cell.sha256 or "",
             time=seconds_text(self.spent.get(cell.id)),
             gates=tuple(self.gate(verdict) for verdict in told),
-            passed=tuple(quiet),
+            named=tuple((status.value, clean(", ".join(gates), 160)) for status, gates in quiet.items()),
             logs=tuple(link for link in links if link is not None),
         )
 
@@ -354,6 +234,19 @@ def _when(epoch: float) -> str:
         return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     except (OverflowError, OSError, ValueError):
         return "at an unknown time"
+
+
+def at_least(report: RunReport, density: Density) -> int:
+    """Give a number of characters the page will surely exceed, without making it."""
+    limits = _LIMITS[density]
+    return sum(
+        60
+        + min(len(verdict.summary), limits.text)
+        + sum(len(x[: limits.text]) for x in verdict.details[: limits.details])
+        for cell in report.cells
+        for verdict in cell.verdicts
+        if verdict.status in limits.told
+    )
 
 
 def build_page(report: RunReport, density: Density) -> Page:

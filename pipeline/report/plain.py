@@ -7,19 +7,16 @@ __all__ = ["PlainBoard"]
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
 from pipeline.model import TaskState
 from pipeline.report.guard import Guarded, guarded
+from pipeline.report.record import RunReport, TaskRecord
 from pipeline.report.summary import summary
 from pipeline.report.tally import seconds_of
 from pipeline.report.text import charset_of, clean, fits, seconds_text
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from pipeline.report.record import RunReport, TaskRecord
 
 _TAIL = 20
 _LIMIT = 300

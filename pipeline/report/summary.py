@@ -4,9 +4,9 @@ from __future__ import annotations
 
 __all__ = ["Line", "Tone", "summary", "summary_text"]
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
@@ -14,9 +14,6 @@ from pipeline.model import Status
 from pipeline.report.record import CellRecord, CellState, RunReport
 from pipeline.report.tally import failed_tasks, findings, outcome, seconds_by_cell, state_of, tally
 from pipeline.report.text import UNICODE, Glyphs, clean, count, pad, seconds_text, shorten, size_text, wrap
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 _HEADS = ("PROJECT", "PLATFORM", "VARIANT", "VERDICT", "SIZE", "TIME", "NOTE")
 _NUMBERS = (4, 5)
@@ -120,7 +117,8 @@ def _section(title: str, items: Iterable[tuple[str, str]], tone: Tone, width: in
         wrapped = wrap(f"{head}: {body}" if body else head, width - 4)
         lines.append(Line(text=f"  {wrapped[0]}", tone=tone))
         lines.extend(Line(text=f"    {part}", tone=tone) for part in wrapped[1:])
-    return [Line(text=""), Line(text=title, tone=Tone.HEAD), *lines] if lines else []
+    heads = [Line(text=part, tone=Tone.HEAD) for part in wrap(title, width)]
+    return [Line(text=""), *heads, *lines] if lines else []
 
 
 def _not_run(cells: list[CellRecord]) -> list[tuple[str, str]]:

@@ -20,15 +20,12 @@ __all__ = [
     "tally",
 ]
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from pipeline.model import Status, TaskState, Verdict
 from pipeline.report.record import CellRecord, CellState, RunReport, TaskRecord
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 
 class Outcome(StrEnum):

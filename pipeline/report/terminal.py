@@ -8,7 +8,8 @@ import atexit
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, TextIO
+from collections.abc import Callable, Mapping
+from typing import TextIO
 
 from rich.console import Console
 from rich.live import Live
@@ -17,14 +18,10 @@ from rich.text import Text
 from pipeline.model import TaskState
 from pipeline.report.frame import Counts, Running, frame
 from pipeline.report.guard import Guarded, guarded
+from pipeline.report.record import RunReport, TaskRecord
 from pipeline.report.summary import Tone, summary
 from pipeline.report.tally import seconds_of
 from pipeline.report.text import charset_of, clean, fits, seconds_text
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from pipeline.report.record import RunReport, TaskRecord
 
 _TAIL = 12
 _LIMIT = 300
@@ -47,6 +44,13 @@ _TONES = {
 }
 
 
+class _Console(Console):
+    """A console that falls silent when its terminal goes away; rich's own would end the whole program."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+
+
 class LiveBoard(Guarded):
     """Redraws a few times a second, whatever the builds print; a line costs two assignments."""
 
@@ -62,7 +66,7 @@ class LiveBoard(Guarded):
     ) -> None:
         """Draw on ``stream``; ``size`` is columns and lines where they are not the terminal's own."""
         width, height = size or (None, None)
-        self._console = Console(
+        self._console = _Console(
             file=stream,
             force_terminal=True,
             no_color=bool(environ.get("NO_COLOR")),
@@ -200,6 +204,7 @@ class LiveBoard(Guarded):
         while not self._stop.wait(self._pause):
             self.refresh()
 
+    @guarded
     def _restore(self) -> None:
         """Show the cursor again; also at exit, should nobody have closed the board."""
         with self._lock:

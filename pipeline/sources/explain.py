@@ -16,26 +16,26 @@ if TYPE_CHECKING:
 _LONG = 200
 _TRY_LATER = 429
 _SERVER_ERRORS = 500
+_SENTENCES: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
+    ((u3.NameResolutionError, socket.gaierror), "cannot resolve {host}: no network, or no such server"),
+    ((ConnectionRefusedError,), "{host} refuses connections"),
+    ((u3.SSLError, requests.exceptions.SSLError), "the certificate of {host} is not accepted: {words}"),
+    ((u3.ProxyError, requests.exceptions.ProxyError), "the proxy does not reach {host}"),
+    ((u3.TimeoutError, requests.Timeout, TimeoutError), "{host} did not answer in time"),
+)
 
 
-def explain(error: BaseException, host: str) -> str:  # noqa: PLR0911 - one return for each kind of failure
+def explain(error: BaseException, host: str) -> str:
     """Say in one sentence why ``host`` gave nothing."""
-    for link in _chain(error):
-        match link:
-            case u3.NameResolutionError() | socket.gaierror():
-                return f"cannot resolve {host}: no network, or no such server"
-            case ConnectionRefusedError():
-                return f"{host} refuses connections"
-            case u3.TimeoutError() | requests.Timeout() | TimeoutError():
-                return f"{host} did not answer in time"
-            case u3.SSLError() | requests.exceptions.SSLError():
-                return f"the certificate of {host} is not accepted: {_words(link)}"
-            case u3.ProxyError() | requests.exceptions.ProxyError():
-                return f"the proxy does not reach {host}"
-            case requests.HTTPError() if link.response is not None:
-                return f"{host} answers {link.response.status_code} {link.response.reason}"
-            case _:
-                continue
+    chain = list(_chain(error))
+    # In this order, because a refused connection is a timeout as well to urllib3.
+    for kinds, sentence in _SENTENCES:
+        for link in chain:
+            if isinstance(link, kinds):
+                return sentence.format(host=host, words=_words(link))
+    for link in chain:
+        if isinstance(link, requests.HTTPError) and link.response is not None:
+            return f"{host} answers {link.response.status_code} {link.response.reason}"
     return f"{host}: {type(error).__name__}: {_words(error)}"
 
 

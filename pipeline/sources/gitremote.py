@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import urllib3
 from dulwich.client import HTTPUnauthorized, Urllib3HttpGitClient, default_urllib3_manager
+from dulwich.errors import NotGitRepository
 from dulwich.object_store import ObjectStoreGraphWalker
 from dulwich.objects import ObjectID
 
@@ -89,8 +90,7 @@ def fetch_commit(  # noqa: PLR0913 - keywords with defaults
             del refs, depth
             if client.dumb:
                 # The old protocol of plain files would walk the whole history.
-                msg = f"{parts.hostname} does not speak git's smart protocol"
-                raise UnprovenError(msg)
+                raise _dumb(parts.hostname)
             return [ObjectID(commit.encode())]
 
         try:
@@ -109,13 +109,20 @@ def fetch_commit(  # noqa: PLR0913 - keywords with defaults
         except HTTPUnauthorized as error:
             msg = f"{parts.hostname} asks for a password: no such public repository"
             raise UnprovenError(msg) from error
+        except NotGitRepository as error:
+            msg = f"{parts.hostname} has no repository {parts.path}"
+            raise UnprovenError(msg) from error
         except Exception as error:  # dulwich lets through what urllib3 and its own parsers raise
-            raise UnprovenError(explain(error, parts.hostname)) from error
+            raise (_dumb(parts.hostname) if client.dumb else UnprovenError(explain(error, parts.hostname))) from error
         if not flow.size:
             msg = f"{parts.hostname} sent nothing for this commit"
             raise UnprovenError(msg)
         pack.seek(0, os.SEEK_SET)
         objects.add_pack(pack)
+
+
+def _dumb(host: str | None) -> UnprovenError:
+    return UnprovenError(f"{host} does not speak git's smart protocol")
 
 
 class _Client(Urllib3HttpGitClient):

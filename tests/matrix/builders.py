@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["MATRIX", "load_text", "matrix_text", "position_of"]
+__all__ = ["MATRIX", "MISTAKES", "Mistake", "load_text", "matrix_text", "position_of"]
 
+from dataclasses import dataclass
 from pathlib import Path
+
+import yaml
 
 from pipeline.matrix.document import parse
 from pipeline.matrix.load import LoadedMatrix, load_document
@@ -128,3 +131,28 @@ def position_of(text: str, marker: str) -> str:
     """Give ``matrix.yaml:line:column`` of the first occurrence of ``marker``."""
     before = text[: text.index(marker)]
     return f"matrix.yaml:{before.count(chr(10)) + 1}:{len(before) - before.rfind(chr(10))}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mistake:
+    """A wrong matrix: ``§`` in ``marked`` is the place of the mistake, ``says`` is part of the message."""
+
+    name: str
+    marked: str
+    says: str
+
+    @property
+    def text(self) -> str:
+        return self.marked.replace("§", "")
+
+
+def _mistakes() -> tuple[Mistake, ...]:
+    rows = yaml.safe_load(Path(__file__).with_name("mistakes.yaml").read_text(encoding="utf-8"))
+    mistakes = tuple(
+        Mistake(name=row["name"], marked=matrix_text(*map(tuple, row["edits"])), says=row["says"]) for row in rows
+    )
+    assert all(mistake.marked.count("§") == 1 for mistake in mistakes)
+    return mistakes
+
+
+MISTAKES = _mistakes()

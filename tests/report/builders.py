@@ -134,7 +134,7 @@ def _built(cell: str, state: CellState, size: int, given: tuple[Verdict, ...], d
     )
 
 
-def _task(  # noqa: PLR0913 - one line for each task below
+def _task(  # noqa: PLR0913, PLR0917 - one line for each task below
     task: str,
     kind: TaskKind,
     state: TaskState,
