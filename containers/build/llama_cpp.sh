@@ -10,7 +10,7 @@
 # Out:             $LLAMATRIX_OUT/bundle  $LLAMATRIX_OUT/tests  $LLAMATRIX_OUT/licenses
 set -eu
 
-step() { printf '== %s\n' "$*"; }
+step() { printf "==> %s\n" "$*"; }
 
 bin="$LLAMATRIX_BUILD/bin"
 export PATH="$LLAMATRIX_TOOLS/bin:$PATH"

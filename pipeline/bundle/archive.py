@@ -48,6 +48,9 @@ def pack(root: Path, dest: Path, *, top: str, level: int, mtime: int) -> Bundle:
         BundleError: The folder holds something that may not be packed, or it changed meanwhile.
     """
     check_top(top)
+    if not 1 <= level <= zstandard.MAX_COMPRESSION_LEVEL:
+        msg = f"zstd has no level {level}"
+        raise BundleError(msg, where=str(dest), hint=f"use 1 to {zstandard.MAX_COMPRESSION_LEVEL}")
     members = survey(root)
     headers = [_header(top, None, int(mtime)), *(_header(top, member, int(mtime)) for member in members)]
     total = sum(map(len, headers)) + sum(_padded(member.size) for member in members) + 2 * _BLOCK
@@ -70,9 +73,6 @@ def pack(root: Path, dest: Path, *, top: str, level: int, mtime: int) -> Bundle:
             os.fsync(file.fileno())
             sha256, tar_sha256 = packed.hexdigest(), plain.hexdigest()
         partial.replace(dest)
-    except zstandard.ZstdError as error:
-        msg = f"zstd failed: {error}"
-        raise BundleError(msg, where=str(dest), hint="check the compression level of the profile") from error
     finally:
         partial.unlink(missing_ok=True)
     _sync_folder(dest.parent)

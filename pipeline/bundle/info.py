@@ -10,7 +10,7 @@ from __future__ import annotations
 __all__ = ["INFO_NAME", "INFO_SCHEMA", "BuildInfo", "ComponentInfo", "ProfileInfo", "SourceInfo", "ToolchainInfo"]
 
 import json
-from collections.abc import Mapping  # noqa: TC003 - msgspec reads the annotations at run time
+from collections.abc import Mapping
 from typing import Self
 
 import msgspec

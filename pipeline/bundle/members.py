@@ -80,9 +80,12 @@ def check_link(name: str, target: str) -> None:
     climbs = 0
     while climbs < len(parts) and parts[climbs] == "..":
         climbs += 1
-    rest = parts[climbs:]
-    if rest:
-        check_name("/".join(rest))
+    if parts[climbs:]:
+        try:
+            check_name("/".join(parts[climbs:]))
+        except BundleError as error:
+            msg = f"the link points to {target!r}: {error.what}"
+            raise BundleError(msg, where=name, hint=_HINT) from error
     if climbs > name.count("/"):
         msg = f"the link points to {target!r}, outside the bundle"
         raise BundleError(msg, where=name, hint=_HINT)

@@ -38,6 +38,7 @@ from pipeline.errors import EngineError
 from pipeline.model import EngineName
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from docker import DockerClient
@@ -73,7 +74,7 @@ class DockerEngine:
     name = EngineName.DOCKER
 
     def __init__(self, store: Path, client: DockerClient | None = None, *, pids_limit: int = 4096) -> None:
-        """Use ``client``, or connect as the environment says; refuse an engine that is too old or not Linux."""
+        """Take over ``client``, or connect as the environment says; refuse an engine that is too old or not Linux."""
         self._store = store
         self._client = client if client is not None else connect()
         self._pids_limit = pids_limit
@@ -84,23 +85,20 @@ class DockerEngine:
             "llamatrix.pid": str(os.getpid()),
             "llamatrix.owner": this_process(),
         }
-        with docker_errors("the Docker engine does not answer", hint="start Docker, or use --engine host"):
-            version = self._client.version()
-            info = self._client.info()
-        self.version = str(version.get("Version", "unknown"))
+        try:
+            with docker_errors("the Docker engine does not answer", hint="start Docker, or use --engine host"):
+                version = self._client.version()
+                info = self._client.info()
+            self.version = str(version.get("Version", "unknown"))
+            _check_version(version)
+        except EngineError:
+            self._client.close()
+            raise
         self._processors = int(info.get("NCPU", 1))
         options = {part.partition(",")[0] for part in info.get("SecurityOptions") or ()}
         # Rootless: the container's root is the caller. A remapping daemon: ids inside would not be the caller's.
         self._user = "0:0" if "name=rootless" in options else Ownership.user()
         self._userns = "host" if "name=userns" in options else None
-        api = str(version.get("ApiVersion", "0.0"))
-        if tuple(int(part) for part in api.split(".")) < MINIMUM_API:
-            wanted = ".".join(map(str, MINIMUM_API))
-            msg = f"the Docker engine {self.version} is too old: its API is {api}, {wanted} is needed"
-            raise EngineError(msg, hint="install Docker 20.10 or newer, or use --engine host")
-        if version.get("Os", "linux") != "linux":
-            msg = f"the Docker engine runs {version.get('Os')} containers, Linux is needed"
-            raise EngineError(msg, hint="switch Docker to Linux containers, or use --engine host")
 
     def run(self, job: Job, *, on_line: LineSink, cancel: Cancel) -> JobResult:
         """Run ``job`` to its end, deadline or cancellation; its container is gone afterwards."""
@@ -219,6 +217,17 @@ class DockerEngine:
     def _labelled(self, label: str) -> list[Container]:
         wanted = f"{label}={self._labels[label]}"
         return list(self._client.containers.list(all=True, filters={"label": wanted}, ignore_removed=True))
+
+
+def _check_version(version: Mapping[str, Any]) -> None:
+    api = str(version.get("ApiVersion", "0.0"))
+    if tuple(int(part) for part in api.split(".")) < MINIMUM_API:
+        wanted = ".".join(map(str, MINIMUM_API))
+        msg = f"the Docker engine {version.get('Version')} is too old: its API is {api}, {wanted} is needed"
+        raise EngineError(msg, hint="install Docker 20.10 or newer, or use --engine host")
+    if version.get("Os", "linux") != "linux":
+        msg = f"the Docker engine runs {version.get('Os')} containers, Linux is needed"
+        raise EngineError(msg, hint="switch Docker to Linux containers, or use --engine host")
 
 
 def _judge(job: Job, watch: Watch, last: str) -> tuple[Ending, int | None, str]:

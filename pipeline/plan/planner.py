@@ -137,18 +137,18 @@ class Planner:
         source, local = self.matrix.sources[name], self.local.get(name)
         work = SourceWork(name=name, source=source, local=str(local) if local else None)
         key = source_key(name, source, local)
-        return self._add(Task(id=f"source:{name}", kind=TaskKind.SOURCE, key=key, work=work))
+        return Task(id=f"source:{name}", kind=TaskKind.SOURCE, key=key, work=work)
 
     def _toolchain(self, name: str) -> Task:
         toolchain = self.matrix.toolchains[name]
         work = ToolchainWork(name=name, toolchain=toolchain)
         key = toolchain_key(toolchain, self.root)
-        return self._add(Task(id=f"toolchain:{name}", kind=TaskKind.TOOLCHAIN, key=key, work=work))
+        return Task(id=f"toolchain:{name}", kind=TaskKind.TOOLCHAIN, key=key, work=work)
 
     def _image(self, name: str) -> Task:
         image = self.matrix.images[name]
         work = ImageWork(name=name, image=image)
-        return self._add(Task(id=f"image:{name}", kind=TaskKind.IMAGE, key=image_key(image), work=work))
+        return Task(id=f"image:{name}", kind=TaskKind.IMAGE, key=image_key(image), work=work)
 
     def _compile(self, cell: Cell, name: str, engine: EngineName) -> Task:
         """Plan one component on one engine."""
@@ -188,16 +188,15 @@ class Planner:
             outputs=components.promised_outputs(component, platform, variants),
             cpu_variants=variants,
         )
-        needs = [source.id, toolchain.id, *([image.id] if image else [])]
-        if engine is EngineName.FAKE:
-            needs = []
+        # The fake engine forges its files: it needs no source, compiler or image.
+        inputs = [] if engine is EngineName.FAKE else [source, toolchain, *([image] if image else [])]
         return self._add(
             Task(
                 id=task_id,
                 kind=TaskKind.CORE if name == "core" else TaskKind.BACKEND,
                 key=content_key(recipe=recipe, engine=engine, image=image.key if image else None),
                 work=work,
-                needs=tuple(needs),
+                needs=tuple(self._add(task).id for task in inputs),
                 deadline=parse_duration(component.deadline),
                 cpus=0,
                 memory=parse_size(component.memory),
@@ -257,7 +256,7 @@ class Planner:
         images: tuple[tuple[str, str], ...] = ()
         smoke = cell.gates.smoke
         if smoke is not None and self.here.engine is EngineName.DOCKER:
-            images = ((smoke.image, self._image(smoke.image).id),)
+            images = ((smoke.image, self._add(self._image(smoke.image)).id),)
         work = GateWork(
             cell=cell,
             bundle=bundle.id,

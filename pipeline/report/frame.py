@@ -19,7 +19,8 @@ _LATE = 0.8
 _ID_MIN = 16
 _ID_MAX = 40
 _LIMIT = 400
-_SHOWN = (TaskState.DONE, TaskState.CACHED, TaskState.FAILED, TaskState.BLOCKED, TaskState.CANCELLED)
+# The order in which counts are kept when a narrow terminal has no room for all of them.
+_SHOWN = (TaskState.FAILED, TaskState.DONE, TaskState.CACHED, TaskState.BLOCKED, TaskState.CANCELLED)
 _STYLES = {TaskState.FAILED: "bold red", TaskState.BLOCKED: "yellow", TaskState.CANCELLED: "yellow"}
 
 
@@ -92,7 +93,7 @@ def _header(counts: Counts, running: int, width: int, glyphs: Glyphs) -> Text:
     for at, (text, style) in enumerate(parts):
         gap = f" {glyphs.dot} " if at else ""
         if cell_len(line.plain) + cell_len(gap + text) > width:
-            break
+            break  # the rest matters less
         line.append(gap, style="dim").append(text, style=style)
     return line
 

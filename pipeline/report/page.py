@@ -50,10 +50,10 @@ class _Limits:
 _ALL = frozenset(Status)
 _OPEN = _ALL - {Status.PASSED}
 _LIMITS = {
-    Density.FULL: _Limits(text=2000, details=40, measured=40, bars=300, findings=500, feet=50, note=160, told=_ALL),
-    Density.COMPACT: _Limits(text=240, details=5, measured=0, bars=200, findings=200, feet=20, note=80, told=_OPEN),
-    Density.MINIMAL: _Limits(text=100, details=0, measured=0, bars=100, findings=50, feet=10, note=40, told=_OPEN),
-    Density.BARE: _Limits(text=60, details=0, measured=0, bars=50, findings=50, feet=5, note=20, told=frozenset()),
+    Density.FULL: _Limits(text=2000, details=40, measured=40, bars=300, findings=100, feet=50, note=160, told=_ALL),
+    Density.COMPACT: _Limits(text=240, details=5, measured=0, bars=200, findings=50, feet=20, note=80, told=_OPEN),
+    Density.MINIMAL: _Limits(text=100, details=0, measured=0, bars=100, findings=30, feet=10, note=40, told=_OPEN),
+    Density.BARE: _Limits(text=60, details=0, measured=0, bars=50, findings=30, feet=5, note=20, told=frozenset()),
 }
 
 

@@ -74,4 +74,6 @@ def _engine_of(context: RunContext, work: GateWork) -> EngineName:
 
 def _timing(context: RunContext, ident: str) -> Timing:
     facts = context.result(ident, CompileFacts)
-    return Timing(component=ident, seconds=facts.seconds, deadline=facts.deadline)
+    work = context.tasks[ident].work
+    assert isinstance(work, CompileWork)
+    return Timing(component=work.id, seconds=facts.seconds, deadline=facts.deadline)

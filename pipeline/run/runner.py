@@ -244,4 +244,3 @@ class Runner:
 def log_name(task: str) -> str:
     """Turn a task's id into a file name."""
     return task.replace("/", "-").replace(":", "-").replace("@", "-")
-

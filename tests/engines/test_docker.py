@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -183,17 +184,23 @@ def test_an_image_that_is_not_there_or_not_named(tmp_path: Path) -> None:
 
 
 def test_engines_that_cannot_be_used(tmp_path: Path) -> None:
+    client = FakeClient(api="1.40")
     with pytest.raises(EngineError, match=r"too old: its API is 1\.40, 1\.41 is needed"):
-        _engine(tmp_path, FakeClient(api="1.40"))
+        _engine(tmp_path, client)
+    assert client.closed
     with pytest.raises(EngineError, match="runs windows containers"):
         _engine(tmp_path, FakeClient(os="windows"))
     with pytest.raises(EngineError, match="the Docker engine does not answer: gone"):
         _engine(tmp_path, FakeClient(error=requests.ConnectionError("gone")))
 
 
+@pytest.mark.process
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_connect_says_when_nobody_answers(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="the Docker engine does not answer"):
-        DockerEngine(tmp_path, connect(f"unix://{tmp_path}/none.sock"))
+        connect(f"unix://{tmp_path}/none.sock")
+    # The SDK forgets to close the socket it could not connect.
+    gc.collect()
 
 
 def test_sweep_takes_dead_runs_of_this_store_only(tmp_path: Path, fakes: list[FakeContainer]) -> None:
@@ -249,12 +256,15 @@ def test_hardening_seen_from_inside(
     source = tmp_path / "source"
     source.mkdir()
     (source / "file").write_text("x", encoding="utf-8")
+    # Anyone may write there as far as the modes go: what refuses is the mount.
+    source.chmod(0o777)
+    (source / "file").chmod(0o666)
     script = """
         grep -E '^(CapEff|CapPrm|CapBnd|NoNewPrivs|Seccomp):' /proc/self/status
         ls /sys/class/net | xargs echo net:
         touch /root-is-writable 2>/dev/null && echo WRITABLE root
         touch {SOURCE}/x 2>/dev/null && echo WRITABLE source
-        echo x >> {SOURCE}/file 2>/dev/null && echo WRITABLE file
+        (echo x >> {SOURCE}/file) 2>/dev/null && echo WRITABLE file
         test "$(id -u)" != 0 && echo user
         cat /sys/fs/cgroup/pids/pids.max /sys/fs/cgroup/pids.max 2>/dev/null | sed 's/^/pids: /'
         printf '#!/bin/sh\\necho tmp runs\\n' > /tmp/x && chmod +x /tmp/x && /tmp/x
@@ -327,7 +337,7 @@ def test_real_out_of_memory_even_with_exit_status_0(
 
 @pytest.mark.docker
 def test_a_fork_bomb_meets_the_limit(real: DockerEngine, tmp_path: Path, image: str) -> None:
-    script = "bomb() { bomb | bomb & }; i=0; while [ $i -lt 200 ]; do sleep 600 & i=$((i+1)); done"
+    script = "i=0; while [ $i -lt 200 ]; do sleep 600 & i=$((i+1)); done"
     result = run(real, shell(tmp_path, script, image=image))
     assert result.ending is Ending.FAILED
     assert "fork" in result.message.lower()

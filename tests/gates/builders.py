@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
+
+import msgspec
 
 from pipeline.bundle.archive import pack, unpack
 from pipeline.bundle.info import INFO_NAME, BuildInfo, ComponentInfo, ProfileInfo, SourceInfo, ToolchainInfo
@@ -196,15 +199,11 @@ def subject(
 
 
 def as_mapping(info: BuildInfo) -> dict[str, object]:
-    import json
-
     content: dict[str, object] = json.loads(info.to_json())
     return content
 
 
 def with_gates(gates: Gates, **changes: object) -> Gates:
-    import msgspec
-
     changed: Gates = msgspec.structs.replace(gates, **changes)
     return changed
 

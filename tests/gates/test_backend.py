@@ -4,6 +4,7 @@ import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from pipeline.engines.device_code import hip_fatbin, nv_fatbin, spirv_module
@@ -263,8 +264,6 @@ def test_is_not_declared_by_accident(tmp_path: Path) -> None:
 
 
 def replace_component(part: object, **changes: object) -> dict[str, object]:
-    import msgspec
-
     content: dict[str, object] = {**msgspec.to_builtins(part), **changes}
     return content
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import socket
 from pathlib import Path
 
@@ -61,7 +60,6 @@ def test_names_an_odd_file(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         odd.bind("odd")
         with pytest.raises(BundleError, match="odd: it is neither a file"):
             contents(root)
-    os.unlink("odd")
 
 
 def test_needs_a_folder(tmp_path: Path) -> None:

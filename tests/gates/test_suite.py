@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING
@@ -140,8 +141,6 @@ def test_a_waiver_that_is_not_needed_is_noted_and_changes_nothing(tmp_path: Path
 
 
 def test_every_gate_tells_its_incident() -> None:
-    import sys
-
     for gate in GATES:
         assert type(gate).__doc__
         if gate.name in STATIC or gate.name == "repro":

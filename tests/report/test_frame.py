@@ -39,7 +39,7 @@ def test_a_wide_terminal_shows_a_task_on_one_line() -> None:
     task = Running(task=CORE, began=0, deadline=240, last="cc ggml.c", notable="[3/9] Building")
 
     assert _lines(task) == [
-        "5/12 · 1 running · 2 done · 1 cached · 1 failed · 1 blocked",
+        "5/12 · 1 running · 1 failed · 2 done · 1 cached · 1 blocked",
         f"{CORE}   1m00s / 4m00s ━━━─────────  [3/9] Building · cc ggml.c",
     ]
 
@@ -48,7 +48,7 @@ def test_a_narrow_terminal_shows_it_on_two() -> None:
     task = Running(task=CORE, began=0, deadline=3600, last="[3/9] Building C object ggml/src/ggml.c.o")
 
     assert _lines(task, width=40, ascii_only=True) == [
-        "5/12 | 1 running | 2 done | 1 cached",
+        "5/12 | 1 running | 1 failed | 2 done",
         "core:llama.c..x86_64/core 1m00s / 1h00m",
         "  [3/9] Building C object ggml/src/gg..",
     ]

@@ -193,6 +193,22 @@ def test_lines_cost_no_drawing() -> None:
     board.close(None)
 
 
+def test_it_draws_by_itself() -> None:
+    stream = io.StringIO()
+    drawn = threading.Event()
+
+    def clock() -> float:
+        if threading.current_thread().name == "llamatrix-board":
+            drawn.set()
+        return 0.0
+
+    board = LiveBoard(stream, environ={"TERM": "xterm"}, rate=1000, size=(100, 24), clock=clock)
+    board.started(CORE.id, deadline=1)
+
+    assert drawn.wait(10)
+    board.close(None)
+
+
 def test_any_thread_may_call() -> None:
     stream = io.StringIO()
     board = _board(stream)
