@@ -112,7 +112,11 @@ class Watch:
 
 
 class Stream:
-    """The attached connection: frames of standard output and error, each cut into whole lines before they are mixed."""
+    """The attached connection: frames of standard output and error, each cut into whole lines before they are mixed.
+
+    Docker reads the two through pipes of their own, so their order against each other is only about right; a terminal
+    would keep it, but programs behave differently on one.
+    """
 
     def __init__(self, raw: Any) -> None:  # noqa: ANN401 - the SDK gives a different object for each transport
         """Take over the attached connection."""

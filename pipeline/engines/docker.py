@@ -233,7 +233,7 @@ def _check_version(version: Mapping[str, Any]) -> None:
 def _judge(job: Job, watch: Watch, last: str) -> tuple[Ending, int | None, str]:
     program = job.argv[0].rpartition("/")[2]
     if watch.stopped is not None:
-        return watch.stopped, None, stop_message(job, watch.stopped, last)
+        return watch.stopped, None, stop_message(job, watch.stopped, last, left="; ".join(watch.notes) or None)
     if watch.out_of_memory:
         # The exit status says nothing: a compiler that was killed under a build tool can still end in 0.
         limit = f"{job.memory / 2**30:.2f} GiB"

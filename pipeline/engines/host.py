@@ -145,7 +145,8 @@ class HostEngine:
         if run.unstartable is not None:
             return Ending.FAILED, None, f"cannot start {job.argv[0]}: {os.strerror(run.unstartable)}"
         if stopped is not None:
-            return stopped, None, stop_message(job, stopped, last)
+            left = f"{run.survivors} of its processes could not be ended" if run.survivors else None
+            return stopped, None, stop_message(job, stopped, last, left=left)
         if run.code is None:
             msg = "the guard process of the job died; what it watched was killed"
             raise EngineError(msg, where=job.title, hint="run again; was the machine short of memory?")

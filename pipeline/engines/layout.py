@@ -140,12 +140,13 @@ def exit_message(program: str, code: int, last: str) -> str:
     return f"{program} exited with status {code}{said}"
 
 
-def stop_message(job: Job, stopped: Ending, last: str) -> str:
-    """Say in one line why the engine ended the job itself."""
+def stop_message(job: Job, stopped: Ending, last: str, *, left: str | None = None) -> str:
+    """Say in one line why the engine ended the job itself; ``left`` is what it could not end."""
+    ended = f"but {left}" if left else "everything it started was ended"
     if stopped is Ending.CANCELLED:
-        return "cancelled; everything it started was ended"
+        return f"cancelled; {ended}"
     said = f"its last line: {last}" if last else "it printed nothing"
-    return f"the deadline of {job.deadline:g} s passed and everything it started was ended; {said}"
+    return f"the deadline of {job.deadline:g} s passed; {ended}; {said}"
 
 
 def _inside(out: Path, relative: str, job: Job) -> Path:

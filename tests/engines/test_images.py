@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from docker import DockerClient
 
+    from pipeline.engines.base import LineSink
+
 STATUS = """Package: libc6
 Status: install ok installed
 Architecture: amd64
@@ -126,7 +128,7 @@ class FakeHost:
     def __init__(self, store: Path, grace: float) -> None:
         assert grace >= 10
 
-    def run(self, job: Job, *, on_line: Any, cancel: Cancel) -> JobResult:
+    def run(self, job: Job, *, on_line: LineSink, cancel: Cancel) -> JobResult:
         FakeHost.jobs.append(job)
         result = FakeHost.results.pop(0)
         if result.ending is Ending.OK:
@@ -214,7 +216,7 @@ def test_an_updates_archive_with_a_hole_leads_to_the_main_archive(tmp_path: Path
 
 def test_a_bootstrap_that_fails_names_apts_own_reason(tmp_path: Path, host: type[FakeHost]) -> None:
     host.results = [_result(Ending.FAILED, "E: The repository is not signed.", "E: mmdebstrap failed to run")]
-    with pytest.raises(ImageError, match="image build: mmdebstrap could not make .* E: The repository is not signed"):
+    with pytest.raises(ImageError, match=r"image build: mmdebstrap could not make .* E: The repository is not signed"):
         _ensure(FakeEngine(), Image(suite="trixie"), tmp_path)
     host.results = [_result(Ending.TIMED_OUT)]
     with pytest.raises(ImageError, match="mmdebstrap exited with status 25"):
@@ -302,7 +304,7 @@ def test_a_pull_that_never_works_or_brings_something_else(tmp_path: Path, monkey
         _ensure(engine, Image(pull=PULL), tmp_path)
     assert engine.pulls == []
     engine.pulls, engine.digests = [[]], ["example/debian@sha256:" + "00" * 32]
-    with pytest.raises(ImageError, match="the image that came has digests .*, not sha256:abab"):
+    with pytest.raises(ImageError, match=r"the image that came has digests .*, not sha256:abab"):
         _ensure(engine, Image(pull=PULL), tmp_path)
 
 

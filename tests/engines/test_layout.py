@@ -132,6 +132,7 @@ def test_stop_messages(tmp_path: Path) -> None:
     job = make_job(tmp_path, "x", deadline=90)
     assert stop_message(job, Ending.CANCELLED, "a") == "cancelled; everything it started was ended"
     assert "the deadline of 90 s passed" in stop_message(job, Ending.TIMED_OUT, "")
+    assert stop_message(job, Ending.CANCELLED, "a", left="2 stay") == "cancelled; but 2 stay"
     assert stop_message(job, Ending.TIMED_OUT, "a").endswith("its last line: a")
 
 

@@ -1,16 +1,13 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from pipeline.engines import ownership
 from pipeline.engines.ownership import JOB_ID, Ownership, make_readable
 from pipeline.errors import EngineError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 Calls = list[tuple[str, int]]
 
@@ -20,7 +17,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
     """Play root: note the changes of owner instead of making them."""
     made: Calls = []
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    monkeypatch.setattr(os, "chown", lambda path, user, group, **_: made.append((os.path.basename(path), user)))
+    monkeypatch.setattr(os, "chown", lambda path, user, group, **_: made.append((Path(path).name, user)))
     return made
 
 
@@ -72,7 +69,7 @@ def test_a_file_system_that_cannot_change_owners(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(os, "chown", refuse)
-    with pytest.raises(EngineError, match="cannot change the owner of .*: Operation not permitted"):
+    with pytest.raises(EngineError, match=r"cannot change the owner of .*: Operation not permitted"):
         Ownership().lend([tmp_path])
 
 
