@@ -239,8 +239,6 @@ def measure(archive: Path) -> Bundle:
         for entry in reader.members():
             files += entry.kind is Kind.FILE
             unpacked += entry.size
-        while rest := file.read(_CHUNK):
-            packed.feed(rest)
         return Bundle(
             path=archive,
             top=reader.top,

@@ -7,7 +7,7 @@ __all__ = ["MachoFile", "is_macho", "read_macho"]
 import os
 import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import lief
 
@@ -23,6 +23,7 @@ _MAGICS = (_THIN, b"\xce\xfa\xed\xfe", b"\xca\xfe\xba\xbe", b"\xca\xfe\xba\xbf")
 _HEADER = struct.Struct("<4sIIIIIII")
 _MACHINES = {0x0100000C: "arm64", 0x01000007: "x86_64"}
 _EXECUTABLE = 2
+_SMALLEST_COMMAND = 8
 _LOADS = {
     lief.MachO.LoadCommand.TYPE.LOAD_DYLIB,
     lief.MachO.LoadCommand.TYPE.LOAD_WEAK_DYLIB,
@@ -61,19 +62,26 @@ def read_macho(path: Path, name: str) -> MachoFile:
         head = file.read(_HEADER.size)
         size = file.seek(0, os.SEEK_END)
     fields = _HEADER.unpack(head.ljust(_HEADER.size, b"\0"))
-    if fields[0] != _THIN or _HEADER.size + fields[5] > size:
+    commands, commands_size = fields[4:6]
+    fits = 0 < commands * _SMALLEST_COMMAND <= commands_size <= size - _HEADER.size
+    if fields[0] != _THIN or not fits:
         msg = "it begins like a Mach-O file and is not a whole 64-bit one for one processor"
         raise BundleError(msg, where=name, hint=_HINT)
     try:
         fat = lief.MachO.parse(str(path))
-        binary = fat.at(0) if fat is not None and fat.size == 1 else None
-        if binary is not None:
-            machine = _MACHINES.get(fields[1], f"processor number {fields[1]:#x}")
-            return _record(binary, path, name, machine, program=fields[3] == _EXECUTABLE)
-        what = "its structure cannot be read"
+        binary = fat.at(0) if fat is not None else None
+        if binary is None:
+            _unreadable()
+        machine = _MACHINES.get(fields[1], f"processor number {fields[1]:#x}")
+        return _record(binary, path, name, machine, program=fields[3] == _EXECUTABLE)
     except _DAMAGE as error:
-        what = f"its tables cannot be read: {error}"
-    raise BundleError(what, where=name, hint=_HINT)
+        msg = f"its tables cannot be read: {error}"
+        raise BundleError(msg, where=name, hint=_HINT) from error
+
+
+def _unreadable() -> NoReturn:
+    msg = "there is no structure in them"
+    raise ValueError(msg)
 
 
 def _record(binary: lief.MachO.Binary, path: Path, name: str, machine: str, *, program: bool) -> MachoFile:

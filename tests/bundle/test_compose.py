@@ -52,6 +52,14 @@ def test_lays_everything_side_by_side(core: Path, vulkan: Path, tmp_path: Path) 
     assert os.access(staging / "llama-cli", os.X_OK)
 
 
+def test_keeps_folders_of_data(core: Path, vulkan: Path, tmp_path: Path) -> None:
+    make(vulkan, {"bundle/rocblas/library/kernels.dat": "kernels"})
+
+    compose(core, {"vulkan": vulkan}, {}, INFO, tmp_path / "staging")
+
+    assert (tmp_path / "staging" / "rocblas" / "library" / "kernels.dat").read_text() == "kernels"
+
+
 def test_copies_no_byte_it_can_link(core: Path, vulkan: Path, tmp_path: Path) -> None:
     compose(core, {"vulkan": vulkan}, {}, INFO, tmp_path / "staging")
 

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import contextlib
+import struct
 from typing import TYPE_CHECKING
 
+import lief
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -43,7 +45,31 @@ def test_tells_mach_o_by_its_first_bytes() -> None:
     assert not is_macho(b"\x7fELF")
 
 
-@pytest.mark.parametrize("data", [GOOD[:4], b"\xca\xfe\xba\xbe" + bytes(60)])
+def test_reads_the_older_way_to_name_the_oldest_macos(tmp_path: Path) -> None:
+    data = bytearray(GOOD)
+    at = data.find(bytes((0x32, 0, 0, 0, 24, 0, 0, 0)))
+    data[at : at + 24] = struct.pack("<IIIIII", 0x24, 24, 12 << 16 | 5 << 8, 12 << 16, 0, 0)
+
+    assert read_macho(write(tmp_path, bytes(data)), "x").minos == (12, 5, 0)
+
+
+def test_names_a_file_lief_makes_nothing_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lief.MachO, "parse", lambda path: None)
+
+    with pytest.raises(BundleError, match="libx: its tables cannot be read: there is no structure in them"):
+        read_macho(write(tmp_path, GOOD), "libx")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        GOOD[:4],
+        b"\xca\xfe\xba\xbe" + bytes(60),
+        GOOD[:4] + bytes(28),
+        GOOD[:16] + (10**6).to_bytes(4, "little") + GOOD[20:],
+        GOOD[:200],
+    ],
+)
 def test_names_a_file_that_cannot_be_read(tmp_path: Path, data: bytes) -> None:
     with pytest.raises(BundleError, match="libx: it begins like a Mach-O file"):
         read_macho(write(tmp_path, data), "libx")
