@@ -139,9 +139,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except Exception as error:  # noqa: BLE001  the one place where a bug becomes a message
         what = f"{type(error).__name__}: {error}"
-        return _complain(
-            InternalError(what, hint="this is a bug in llamatrix; --debug shows where"), debug=debug
-        )
+        return _complain(InternalError(what, hint="this is a bug in llamatrix; --debug shows where"), debug=debug)
     return result
 
 

@@ -50,7 +50,7 @@ class Session:
             raise UsageError(msg, hint=f"its sources are {', '.join(sorted(matrix.file.sources))}")
         expansion = expand(matrix)
         store = store_folder(arguments)
-        choice = choose(arguments.engine, store)
+        choice = choose(arguments.engine)
         here = look_around(choice)
         ids = [cell.id for cell in expansion.cells]
         if arguments.only:

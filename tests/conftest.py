@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import socket
 import subprocess
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import NoReturn
 
 import pytest
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -25,25 +22,25 @@ _NEEDS = {"docker": "--run-docker", "browser": "--run-browser", "network": "--ru
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Deselect, rather than skip, what was not asked for: a skip would look like something that ran."""
-    kept, left = [], []
+    kept: list[pytest.Item] = []
+    left: list[pytest.Item] = []
     for item in items:
-        missing = [mark for mark, option in _NEEDS.items() if item.get_closest_marker(mark) and not config.getoption(option)]
-        (left if missing else kept).append(item)
+        needs = [option for mark, option in _NEEDS.items() if item.get_closest_marker(mark)]
+        (kept if all(config.getoption(option) for option in needs) else left).append(item)
     if left:
         config.hook.pytest_deselected(items=left)
         items[:] = kept
 
 
 @pytest.fixture(autouse=True)
-def _protect(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _protect(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make an unmarked test that reaches out fail at the call, with a message that says why."""
     marks = {mark.name for mark in request.node.iter_markers()}
 
-    def refuse(*args: Any, **kwargs: Any) -> NoReturn:
+    def refuse(*args: object, **kwargs: object) -> NoReturn:
         msg = "this test is not marked docker, process, network or bundle, so it may not reach out"
         raise AssertionError(msg)
 
     if not marks & {"docker", "process", "network", "bundle", "browser"}:
         monkeypatch.setattr(subprocess.Popen, "__init__", refuse)
         monkeypatch.setattr(socket.socket, "connect", refuse)
-    yield

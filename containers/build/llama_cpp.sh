@@ -24,6 +24,8 @@ flags="-g0 -ffile-prefix-map=$LLAMATRIX_SRC=. -ffile-prefix-map=$LLAMATRIX_BUILD
 # Every library carries its own libc++; -Bsymbolic keeps it from using its neighbours' (free() would abort).
 link="-s -Wl,-Bsymbolic"
 
+# git is kept away: what it says about the folder around the source differs from machine to machine, and the commit is
+# given. Without this libggml-base.so differed between a host with git and a container without.
 step "configure $LLAMATRIX_COMPONENT for $LLAMATRIX_TARGET"
 set -- \
     -G Ninja -S "$LLAMATRIX_SRC" -B "$LLAMATRIX_BUILD" \
@@ -35,6 +37,7 @@ set -- \
     -DCMAKE_INSTALL_RPATH='$ORIGIN' -DCMAKE_BUILD_WITH_INSTALL_RPATH=ON \
     -DBUILD_SHARED_LIBS=ON -DGGML_BACKEND_DL=ON -DGGML_NATIVE=OFF -DGGML_OPENMP=OFF -DGGML_CCACHE=OFF \
     -DLLAMA_OPENSSL=OFF -DLLAMA_BUILD_UI=OFF -DLLAMA_USE_PREBUILT_UI=OFF -DLLAMA_BUILD_EXAMPLES=OFF \
+    -DCMAKE_DISABLE_FIND_PACKAGE_Git=ON -DGIT_EXECUTABLE=OFF -DGIT_EXE=OFF \
     -DLLAMA_BUILD_NUMBER=0 -DLLAMA_BUILD_COMMIT="$LLAMATRIX_COMMIT"
 # Naming the system makes CMake cross-compile, which a build for this very machine must not do.
 if [ "$(uname -m)" != "$LLAMATRIX_PROCESSOR" ]; then

@@ -1,1 +1,1 @@
-
+"""Composing, packing and reading bundles."""

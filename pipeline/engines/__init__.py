@@ -1,1 +1,1 @@
-
+"""Where commands run: containers, this machine, or nowhere at all."""

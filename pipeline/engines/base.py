@@ -5,7 +5,7 @@ An engine knows commands, folders, limits and logs. It does not know projects, c
 
 from __future__ import annotations
 
-__all__ = ["Cancel", "Engine", "Ending", "Folder", "Job", "JobResult", "LineSink"]
+__all__ = ["Cancel", "Ending", "Engine", "Folder", "Job", "JobResult", "LineSink"]
 
 import threading
 from collections.abc import Callable, Mapping

@@ -6,7 +6,7 @@ cannot run, packages are extracted and not configured, which needs no emulation 
 
 from __future__ import annotations
 
-__all__ = ["RECIPE", "bootstrap"]
+__all__ = ["bootstrap"]
 
 import os
 import re
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
     from pipeline.engines.base import Cancel, LineSink
     from pipeline.matrix.spec import Image
-
-RECIPE = 1
-"""Counts changes of this recipe; it is part of an image's key."""
 
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+")
 _SUITE = re.compile(r"[a-z][a-z0-9-]*")

@@ -11,7 +11,7 @@ of the same store sweeps it. Access to Docker's socket is access to root, so it 
 
 from __future__ import annotations
 
-__all__ = ["MINIMUM_API", "DockerEngine", "connect", "store_label"]
+__all__ = ["DockerEngine", "connect", "store_label"]
 
 import hashlib
 import os
@@ -33,6 +33,7 @@ from pipeline.engines.layout import (
 )
 from pipeline.engines.owner import is_dead, this_process
 from pipeline.engines.ownership import Ownership, make_readable
+from pipeline.engines.select import MINIMUM_API
 from pipeline.engines.transcript import Transcript
 from pipeline.errors import EngineError
 from pipeline.model import EngineName
@@ -45,9 +46,6 @@ if TYPE_CHECKING:
     from docker.models.containers import Container
 
     from pipeline.engines.base import Cancel, Job, LineSink
-
-MINIMUM_API = (1, 41)
-"""The oldest API this was measured on: engine 20.10."""
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _API_SECONDS = 60
@@ -76,7 +74,7 @@ class DockerEngine:
     def __init__(self, store: Path, client: DockerClient | None = None, *, pids_limit: int = 4096) -> None:
         """Take over ``client``, or connect as the environment says; refuse an engine that is too old or not Linux."""
         self._store = store
-        self._client = client if client is not None else connect()
+        self.client = client if client is not None else connect()
         self._pids_limit = pids_limit
         self._ownership = Ownership()
         self._labels = {
@@ -87,12 +85,12 @@ class DockerEngine:
         }
         try:
             with docker_errors("the Docker engine does not answer", hint="start Docker, or use --engine host"):
-                version = self._client.version()
-                info = self._client.info()
+                version = self.client.version()
+                info = self.client.info()
             self.version = str(version.get("Version", "unknown"))
             _check_version(version)
         except EngineError:
-            self._client.close()
+            self.client.close()
             raise
         self._processors = int(info.get("NCPU", 1))
         options = {part.partition(",")[0] for part in info.get("SecurityOptions") or ()}
@@ -187,7 +185,7 @@ class DockerEngine:
         from docker.errors import ImageNotFound  # noqa: PLC0415 - see connect
 
         try:
-            return self._client.containers.create(**arguments)
+            return self.client.containers.create(**arguments)
         except ImageNotFound as error:
             msg = f"there is no image {job.image} in this Docker engine"
             raise EngineError(msg, where=job.title, hint="run again: images are made before the jobs") from error
@@ -212,11 +210,11 @@ class DockerEngine:
             # Docker is gone; the next run of this store sweeps.
             return
         finally:
-            self._client.close()
+            self.client.close()
 
     def _labelled(self, label: str) -> list[Container]:
         wanted = f"{label}={self._labels[label]}"
-        return list(self._client.containers.list(all=True, filters={"label": wanted}, ignore_removed=True))
+        return list(self.client.containers.list(all=True, filters={"label": wanted}, ignore_removed=True))
 
 
 def _check_version(version: Mapping[str, Any]) -> None:

@@ -6,9 +6,8 @@ which versions are in it, read from the image itself without running it.
 
 from __future__ import annotations
 
-__all__ = ["ImageRef", "ensure_image", "image_key"]
+__all__ = ["ImageRef", "ensure_image"]
 
-import hashlib
 import io
 import re
 import tarfile
@@ -18,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import tenacity
 
-from pipeline.engines.bootstrap import RECIPE, bootstrap
+from pipeline.engines.bootstrap import bootstrap
 from pipeline.engines.docker import store_label
 from pipeline.engines.host import scratch_folder
+from pipeline.engines.image_keys import image_key
 from pipeline.engines.owner import this_process
 from pipeline.errors import CancelledError, ImageError
 
@@ -52,18 +52,6 @@ class ImageRef:
     origin: str
     digest: str | None = None
     packages: Mapping[str, str] = field(default_factory=dict)
-
-
-def image_key(image: Image) -> str:
-    """Digest everything of ``image`` that decides what it becomes; SHA-256 in hex."""
-    recipe = {
-        "recipe": RECIPE,
-        "pull": image.pull,
-        "suite": image.suite,
-        "packages": sorted(set(image.packages)),
-        "architecture": image.architecture,
-    }
-    return hashlib.sha256(msgspec.json.encode(recipe, order="sorted")).hexdigest()
 
 
 def ensure_image(  # noqa: PLR0913, PLR0917 - what, where, and how to say so

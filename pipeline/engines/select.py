@@ -6,7 +6,7 @@ import, is loaded only for an engine that answered.
 
 from __future__ import annotations
 
-__all__ = ["Choice", "Probe", "choose", "docker_endpoint", "probe_docker"]
+__all__ = ["MINIMUM_API", "Choice", "Probe", "choose", "docker_endpoint", "open_engine", "probe_docker"]
 
 import hashlib
 import http.client
@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from pipeline.engines.fake import FakeEngine
 from pipeline.engines.host import HostEngine
 from pipeline.errors import EngineError
 from pipeline.model import EngineName
@@ -27,17 +28,21 @@ if TYPE_CHECKING:
 
     from pipeline.engines.base import Engine
 
+MINIMUM_API = (1, 41)
+"""Docker 20.10: the oldest engine whose hardening options are all there."""
+
 _DEFAULT = "unix:///var/run/docker.sock"
 _SECONDS = 2.0
+_START = "start Docker, or use --engine host"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Choice:
-    """The engine, its name, and one sentence that says why it was taken."""
+    """The engine taken, one sentence that says why, and every engine that could be used here."""
 
-    engine: Engine
     name: EngineName
     reason: str
+    available: tuple[EngineName, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,7 +52,7 @@ class Probe:
     endpoint: str
     version: str | None = None
     problem: str | None = None
-    hint: str = "start Docker, or use --engine host"
+    hint: str = _START
 
 
 def docker_endpoint(environ: Mapping[str, str]) -> str:
@@ -86,18 +91,24 @@ def probe_docker(endpoint: str, *, seconds: float = _SECONDS) -> Probe:
             hint="run llamatrix on that machine, or unset DOCKER_HOST and choose a local context",
         )
     try:
-        return Probe(endpoint=endpoint, version=_ask_version(path, seconds))
+        version, api = _ask_version(path, seconds)
     except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
         problem, hint = _explain(path, seconds, error)
         return Probe(endpoint=endpoint, problem=problem, hint=hint)
+    if api < MINIMUM_API:
+        problem = f"the Docker engine {version} is too old: its API is {api[0]}.{api[1]}"
+        return Probe(endpoint=endpoint, problem=problem, hint="install Docker 20.10 or newer, or use --engine host")
+    return Probe(endpoint=endpoint, version=version)
 
 
-def _ask_version(path: str, seconds: float) -> str:
+def _ask_version(path: str, seconds: float) -> tuple[str, tuple[int, int]]:
     connection = _SocketConnection(path, seconds)
     try:
         connection.request("GET", "/version")
         response = connection.getresponse()
-        return str(json.loads(response.read(1 << 20))["Version"])
+        answer = json.loads(response.read(1 << 20))
+        major, _, minor = str(answer["ApiVersion"]).partition(".")
+        return str(answer["Version"]), (int(major), int(minor))
     finally:
         connection.close()
 
@@ -129,47 +140,41 @@ class _SocketConnection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
-def _docker_engine(store: Path, endpoint: str) -> Engine:
-    from pipeline.engines.docker import DockerEngine, connect  # noqa: PLC0415 - loads the SDK
-
-    return DockerEngine(store, connect(endpoint))
-
-
-def _docker(
-    store: Path,
-    environ: Mapping[str, str],
-    probe: Callable[[str], Probe],
-    open_docker: Callable[[Path, str], Engine],
-) -> tuple[str, Engine]:
-    found = probe(docker_endpoint(environ))
-    if found.version is None:
-        raise EngineError(found.problem or "it does not say its version", hint=found.hint)
-    return found.version, open_docker(store, found.endpoint)
-
-
 def choose(
     requested: EngineName | Literal["auto"],
-    store: Path,
     *,
     environ: Mapping[str, str] | None = None,
     probe: Callable[[str], Probe] = probe_docker,
-    open_docker: Callable[[Path, str], Engine] = _docker_engine,
 ) -> Choice:
     """Take the engine that was asked for, or for ``auto`` docker when one answers here and host otherwise."""
-    if requested == EngineName.HOST:
-        return Choice(engine=HostEngine(store), name=EngineName.HOST, reason="host: asked for")
-    if requested not in {EngineName.DOCKER, "auto"}:
-        msg = f"there is no engine {str(requested)!r} to run jobs with"
-        raise EngineError(msg, hint="use auto, docker or host")
+    if requested == EngineName.FAKE:
+        return Choice(name=EngineName.FAKE, reason="fake: asked for; nothing is compiled", available=(EngineName.FAKE,))
     try:
-        version, engine = _docker(store, os.environ if environ is None else environ, probe, open_docker)
+        found = probe(docker_endpoint(os.environ if environ is None else environ))
     except EngineError as error:
-        if requested == EngineName.DOCKER:
-            msg = f"no Docker engine can be used: {error.what}"
-            raise EngineError(msg, hint=error.hint) from error
-        reason = f"host: no Docker engine answers ({error.what}); using the embedded toolchain"
-        return Choice(engine=HostEngine(store), name=EngineName.HOST, reason=reason)
-    reason = f"docker: engine {version} answers"
-    if shutil.which("mmdebstrap") is None:
-        reason += "; mmdebstrap is missing, so only images that are pulled or already here can be used"
-    return Choice(engine=engine, name=EngineName.DOCKER, reason=reason)
+        found = Probe(endpoint="", problem=error.what, hint=error.hint or _START)
+    here = (EngineName.DOCKER, EngineName.HOST) if found.version is not None else (EngineName.HOST,)
+    if requested == EngineName.HOST:
+        return Choice(name=EngineName.HOST, reason="host: asked for; using the embedded toolchain", available=here)
+    if found.version is not None:
+        reason = f"docker: engine {found.version} answers"
+        if shutil.which("mmdebstrap") is None:
+            reason += "; mmdebstrap is missing, so only images that are pulled or already here can be used"
+        return Choice(name=EngineName.DOCKER, reason=reason, available=here)
+    problem = found.problem or "it does not say its version"
+    if requested == EngineName.DOCKER:
+        msg = f"no Docker engine can be used: {problem}"
+        raise EngineError(msg, hint=found.hint)
+    reason = f"host: no Docker engine answers ({problem}); using the embedded toolchain"
+    return Choice(name=EngineName.HOST, reason=reason, available=here)
+
+
+def open_engine(name: EngineName, store: Path, *, environ: Mapping[str, str] | None = None) -> Engine:
+    """Open an engine for the jobs of one store; only now is the Docker SDK loaded."""
+    if name is EngineName.FAKE:
+        return FakeEngine()
+    if name is EngineName.HOST:
+        return HostEngine(store)
+    from pipeline.engines.docker import DockerEngine, connect  # noqa: PLC0415 - loads the SDK
+
+    return DockerEngine(store, connect(docker_endpoint(os.environ if environ is None else environ)))

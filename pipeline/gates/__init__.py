@@ -1,1 +1,1 @@
-
+"""Checks of a packed bundle that can fail."""

@@ -1,1 +1,1 @@
-
+"""From cells to a frozen DAG of tasks."""

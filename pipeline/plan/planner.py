@@ -13,10 +13,10 @@ from pathlib import Path
 import msgspec
 
 from pipeline import __version__
-from pipeline.engines.images import image_key
+from pipeline.engines.image_keys import image_key
 from pipeline.errors import PlanError
 from pipeline.matrix.cells import Cell, Expansion
-from pipeline.matrix.spec import MatrixFile, parse_duration, parse_size
+from pipeline.matrix.spec import MatrixFile, Profile, parse_duration, parse_size
 from pipeline.model import EngineName, ProfileName, TaskKind
 from pipeline.plan import components
 from pipeline.plan.here import Here
@@ -32,7 +32,7 @@ from pipeline.plan.records import (
     Task,
     ToolchainWork,
 )
-from pipeline.sources.fetch import source_key
+from pipeline.sources.keys import source_key
 from pipeline.toolchain import toolchain_key
 
 _PACK_MEMORY = 512 * 2**20
@@ -79,7 +79,11 @@ class Planner:
     @property
     def version(self) -> str:
         """The version in asset names; a profile's suffix keeps local builds apart from releases."""
-        return self.matrix.version + self.matrix.profiles[self.profile].suffix
+        return self.matrix.version + self._profile.suffix
+
+    @property
+    def _profile(self) -> Profile:
+        return next(spec for name, spec in self.matrix.profiles.items() if name == self.profile.value)
 
     def _cell(self, cell: Cell) -> PlannedCell:
         asset = f"{cell.project}-{self.version}-{cell.platform}-{cell.variant}.tar.zst"
@@ -106,7 +110,7 @@ class Planner:
             return None
         for name in ("core", *cell.backends):
             component = self.matrix.components[components.component_id(cell.project, cell.platform, name)]
-            if self.here.engine not in component.engines:
+            if self.here.engine.value not in set[str](component.engines):
                 wanted = "Docker" if "docker" in component.engines else "an engine that runs on this machine"
                 return f"needs {wanted}: its {name} component is not built on the {self.here.engine} engine"
             hosts = self.matrix.toolchains[component.toolchain].hosts
@@ -159,7 +163,7 @@ class Planner:
         component, platform = self.matrix.components[ident], self.matrix.platforms[cell.platform]
         source, toolchain = self._source(cell.project), self._toolchain(component.toolchain)
         image = self._image(component.image) if engine is EngineName.DOCKER else None
-        profile = self.matrix.profiles[self.profile]
+        profile = self._profile
         variants = components.kept_variants(component, profile, cell.platform)
         source_name = self.matrix.projects[cell.project].source
         settings = components.settings(name, component, platform, self.matrix.sources[source_name], variants)
@@ -171,7 +175,9 @@ class Planner:
             settings=settings,
             # A component that only containers can build takes headers and compilers from its image; one that any
             # engine can build takes nothing from it, and must not differ by it.
-            image=image_key(self.matrix.images[component.image]) if component.engines == ("docker",) else None,
+            image=image_key(self.matrix.images[component.image])
+            if component.engines == (EngineName.DOCKER.value,)
+            else None,
         )
         work = CompileWork(
             id=ident,
@@ -206,7 +212,7 @@ class Planner:
     def _bundle(self, cell: Cell, asset: str, engine: EngineName) -> tuple[Task, tuple[Task, ...]]:
         """Plan the bundle of a cell on one engine; also give its compile tasks, core first."""
         compiles = tuple(self._compile(cell, name, engine) for name in ("core", *cell.backends))
-        profile = self.matrix.profiles[self.profile]
+        profile = self._profile
         source = self.matrix.projects[cell.project].source
         work = BundleWork(
             cell=cell,
@@ -243,7 +249,7 @@ class Planner:
         """Plan the second build for the repro gate, or say why there is none."""
         if cell.gates.repro is None:
             return None, None
-        if not self.matrix.profiles[self.profile].repro:
+        if not self._profile.repro:
             return None, f"the {self.profile} profile makes no second build; --profile release does"
         other = self.here.second_engine()
         if other is None:

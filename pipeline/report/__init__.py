@@ -1,1 +1,1 @@
-
+"""What people see: boards, report.json, report.html."""

@@ -1,1 +1,1 @@
-
+"""Running a plan: store, scheduler, and one module for each kind of task."""

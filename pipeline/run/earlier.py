@@ -7,8 +7,8 @@ __all__ = ["earlier_cells"]
 from collections.abc import Collection
 from dataclasses import replace
 
-from pipeline.model import TaskKind, TaskState
-from pipeline.plan.records import BundleWork, Plan
+from pipeline.model import TaskKind, TaskState, Verdict
+from pipeline.plan.records import Plan
 from pipeline.report.record import CellRecord, TaskRecord
 from pipeline.run.bundling import BundleFacts
 from pipeline.run.context import RunContext
@@ -30,11 +30,11 @@ def earlier_cells(context: RunContext, whole: Plan, selected: Collection[str]) -
         bundle = tasks.get(f"bundle:{planned.cell.id}@{whole.engine}")
         entry = context.store.find(TaskKind.GATE, gate.key) if gate else None
         found = context.store.find(TaskKind.BUNDLE, bundle.key) if bundle else None
-        verdicts, facts = (), None
-        if entry and found and gate and bundle and isinstance(bundle.work, BundleWork):
-            if (context.dist / bundle.work.asset).is_file():
-                verdicts = verdicts_from(entry.facts)
-                facts = BundleFacts.read(found, bundle.work.asset)
+        verdicts: tuple[Verdict, ...] = ()
+        facts: BundleFacts | None = None
+        if entry and found and (context.dist / planned.asset).is_file():
+            verdicts = verdicts_from(entry.facts)
+            facts = BundleFacts.read(found, planned.asset)
         state = TaskState.CACHED if verdicts else TaskState.NOT_RUN
         ran = [TaskRecord(id=gate.id, kind=gate.kind, key=gate.key, state=state, cells=gate.cells)] if gate else []
         record = cell_record(planned, bundle=facts, verdicts=verdicts, tasks=ran)

@@ -72,7 +72,7 @@ def _supply(context: RunContext, task: Task, say: Callable[[str], None]) -> obje
     if isinstance(work, ImageWork):
         engine = context.engines[EngineName.DOCKER]
         assert isinstance(engine, DockerEngine)
-        image = ensure_image(work.image, work.name, engine.client, context.store.root, say=say, cancel=context.cancel)
+        image = ensure_image(work.image, work.name, engine.client, context.store.root, say, context.cancel)
         return ImageReference(reference=image.reference)
     msg = f"{task.id} is not something to supply"
     raise InternalError(msg)

@@ -14,7 +14,8 @@ from pipeline.engines import bootstrap as bootstrap_module
 from pipeline.engines import images as images_module
 from pipeline.engines.base import Cancel, Ending, Folder, Job, JobResult
 from pipeline.engines.docker import DockerEngine, connect
-from pipeline.engines.images import ImageRef, ensure_image, image_key
+from pipeline.engines.image_keys import image_key
+from pipeline.engines.images import ImageRef, ensure_image
 from pipeline.errors import CancelledError, ImageError
 from pipeline.matrix.spec import Image
 from tests.engines.lab import run, shell

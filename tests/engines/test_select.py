@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipeline.engines import select
-from pipeline.engines.host import HostEngine
-from pipeline.engines.select import Probe, choose, docker_endpoint, probe_docker
+from pipeline.engines.select import Choice, Probe, choose, docker_endpoint, open_engine, probe_docker
 from pipeline.errors import EngineError
 from pipeline.model import EngineName
 from tests.engines.lab import child_environment
@@ -23,8 +22,6 @@ from tests.engines.lab import child_environment
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    from pipeline.engines.base import Engine
 
 
 def _context(folder: Path, name: str, host: str | None) -> dict[str, str]:
@@ -90,7 +87,7 @@ def _http(body: bytes) -> bytes:
 
 @pytest.mark.process
 def test_an_engine_that_answers() -> None:
-    with _server(_http(b'{"Version": "28.2.2"}')) as endpoint:
+    with _server(_http(b'{"Version": "28.2.2", "ApiVersion": "1.50"}')) as endpoint:
         assert probe_docker(endpoint) == Probe(endpoint=endpoint, version="28.2.2")
 
 
@@ -122,7 +119,7 @@ def test_a_socket_nobody_listens_at_and_no_socket() -> None:
 
 
 def test_a_socket_that_may_not_be_opened(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> str:
+    def refuse(*_: object) -> tuple[str, tuple[int, int]]:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(select, "_ask_version", refuse)
@@ -141,58 +138,63 @@ def _gone(endpoint: str) -> Probe:
     return Probe(endpoint=endpoint, problem="/s does not exist", hint="install it")
 
 
-def _open(store: Path, endpoint: str) -> Engine:
-    return HostEngine(store)
+BOTH = (EngineName.DOCKER, EngineName.HOST)
 
 
-def _too_old(store: Path, endpoint: str) -> Engine:
-    msg = "the Docker engine 18 is too old"
-    raise EngineError(msg, hint="install Docker 20.10 or newer")
-
-
-def test_auto_takes_docker_when_it_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_takes_docker_when_it_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda _: "/usr/bin/mmdebstrap")
-    choice = choose("auto", tmp_path, environ={}, probe=_there, open_docker=_open)
-    assert (choice.name, choice.reason) == (EngineName.DOCKER, "docker: engine 20.10.24 answers")
+    choice = choose("auto", environ={}, probe=_there)
+    assert choice == Choice(name=EngineName.DOCKER, reason="docker: engine 20.10.24 answers", available=BOTH)
     monkeypatch.setattr(shutil, "which", lambda _: None)
-    choice = choose("auto", tmp_path, environ={}, probe=_there, open_docker=_open)
+    choice = choose("auto", environ={}, probe=_there)
     assert choice.reason.endswith("; mmdebstrap is missing, so only images that are pulled or already here can be used")
 
 
-def test_auto_falls_back_to_the_host_and_says_why(tmp_path: Path) -> None:
-    choice = choose("auto", tmp_path, environ={}, probe=_gone, open_docker=_open)
+def test_auto_falls_back_to_the_host_and_says_why() -> None:
+    choice = choose("auto", environ={}, probe=_gone)
     assert choice.name is EngineName.HOST
+    assert choice.available == (EngineName.HOST,)
     assert choice.reason == "host: no Docker engine answers (/s does not exist); using the embedded toolchain"
-    choice = choose("auto", tmp_path, environ={}, probe=_there, open_docker=_too_old)
-    assert (
-        choice.reason
-        == "host: no Docker engine answers (the Docker engine 18 is too old); using the embedded toolchain"
-    )
-    choice = choose("auto", tmp_path, environ={"DOCKER_HOST": "tcp://b:1"})
+    choice = choose("auto", environ={"DOCKER_HOST": "tcp://b:1"})
     assert "tcp://b:1 is another machine" in choice.reason
 
 
-def test_docker_by_name_must_be_there(tmp_path: Path) -> None:
+def test_a_context_that_does_not_exist_is_no_engine(tmp_path: Path) -> None:
+    environ = _context(tmp_path, "gone", None)
+    choice = choose("auto", environ=environ)
+    assert (choice.name, "context 'gone' does not exist" in choice.reason) == (EngineName.HOST, True)
+    with pytest.raises(EngineError, match="context 'gone' does not exist"):
+        choose(EngineName.DOCKER, environ=environ)
+
+
+def test_docker_by_name_must_be_there() -> None:
     with pytest.raises(EngineError, match="no Docker engine can be used: /s does not exist") as caught:
-        choose(EngineName.DOCKER, tmp_path, environ={}, probe=_gone, open_docker=_open)
+        choose(EngineName.DOCKER, environ={}, probe=_gone)
     assert caught.value.hint == "install it"
 
 
-def test_host_by_name_asks_nobody(tmp_path: Path) -> None:
-    choice = choose(EngineName.HOST, tmp_path, probe=lambda _: pytest.fail("no probe"))
-    assert (choice.name, choice.engine.name, choice.reason) == (EngineName.HOST, EngineName.HOST, "host: asked for")
+def test_host_by_name_is_taken_whatever_else_is_there() -> None:
+    choice = choose(EngineName.HOST, environ={}, probe=_there)
+    assert (choice.name, choice.available) == (EngineName.HOST, BOTH)
 
 
-def test_the_fake_engine_is_not_for_choosing(tmp_path: Path) -> None:
-    with pytest.raises(EngineError, match="there is no engine 'fake' to run jobs with"):
-        choose(EngineName.FAKE, tmp_path)
+def test_the_fake_engine_asks_nobody(tmp_path: Path) -> None:
+    choice = choose(EngineName.FAKE, probe=lambda _: pytest.fail("no probe"))
+    assert choice.available == (EngineName.FAKE,)
+    assert open_engine(choice.name, tmp_path).name is EngineName.FAKE
+
+
+@pytest.mark.process
+def test_an_engine_that_is_too_old() -> None:
+    with _server(_http(b'{"Version": "18.09", "ApiVersion": "1.39"}')) as endpoint:
+        assert probe_docker(endpoint).problem == "the Docker engine 18.09 is too old: its API is 1.39"
 
 
 @pytest.mark.process
 def test_the_sdk_is_not_loaded_for_the_host() -> None:
     code = (
-        "import sys; from pathlib import Path; from pipeline.engines.select import choose;"
-        "choose('auto', Path('x'), environ={'DOCKER_HOST': 'unix:///nowhere/s'});"
+        "import sys; from pipeline.engines.select import choose;"
+        "choose('auto', environ={'DOCKER_HOST': 'unix:///nowhere/s'});"
         "sys.exit('docker' in sys.modules or 'requests' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], env=child_environment(), check=False).returncode == 0
@@ -200,6 +202,6 @@ def test_the_sdk_is_not_loaded_for_the_host() -> None:
 
 @pytest.mark.docker
 def test_a_real_engine(tmp_path: Path) -> None:
-    choice = choose("auto", tmp_path)
+    choice = choose("auto")
     assert choice.name is EngineName.DOCKER
-    choice.engine.close()
+    open_engine(choice.name, tmp_path).close()

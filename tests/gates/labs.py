@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
-from pipeline.engines.base import Cancel, Ending, Engine, Folder, Job, JobResult, LineSink
+from pipeline.engines.base import Cancel, Ending, Folder, Job, JobResult, LineSink
 from pipeline.gates.base import Subject
 from pipeline.gates.script import Command, Ran
 from pipeline.matrix.cells import Cell
@@ -77,36 +78,29 @@ def make_subject(
     tmp_path: Path,
     gates: Gates,
     *,
-    engine: Engine | None = None,
     platform: str = "linux-x86_64",
     files: Iterable[str] = ("llama-cli", "llama-bench", "llama-completion"),
-    info: Mapping[str, object] | None = None,
-    images: Mapping[str, str] | None = None,
-    emulators: Mapping[str, Path] | None = None,
-    tests: Path | None = None,
+    **changes: Any,  # noqa: ANN401 - as dataclasses.replace has it
 ) -> Subject:
-    """Make a subject whose bundle is a folder of empty files."""
+    """Make a subject whose bundle is a folder of empty files; ``changes`` replace its fields."""
     root, work = tmp_path / "root", tmp_path / "work"
     root.mkdir(exist_ok=True)
     work.mkdir(exist_ok=True)
     for name in files:
         (root / name).write_bytes(b"")
-    return Subject(
-        cell=Cell(
-            id=f"llama.cpp/{platform}/cpu", project="llama.cpp", platform=platform, variant="cpu", gates=gates
-        ),
-        bundle=Bundle(
-            path=tmp_path / "b.tar.zst", top="b", size=1, unpacked_size=1, sha256="", tar_sha256="", files=1
-        ),
+    cell = Cell(id=f"llama.cpp/{platform}/cpu", project="llama.cpp", platform=platform, variant="cpu", gates=gates)
+    archive = tmp_path / "b.tar.zst"
+    bundle = Bundle(path=archive, top="b", size=1, unpacked_size=1, sha256="", tar_sha256="", files=1)
+    subject = Subject(
+        cell=cell,
+        bundle=bundle,
         root=root,
-        info={"source": {"commit": COMMIT}} if info is None else info,
+        info={"source": {"commit": COMMIT}},
         work=work,
-        engine=engine or NoEngine(),
+        engine=NoEngine(),
         cancel=Cancel(),
-        images=images or {},
-        emulators=emulators or {},
-        tests=tests,
     )
+    return replace(subject, **changes)
 
 
 Answer = Callable[[Command], Ran | None]

@@ -105,7 +105,11 @@ def test_a_flood_is_read_from_its_end(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("code", "said"),
-    [(1, "exited with 1"), (132, "exited with 132 (illegal instruction)"), (139, "exited with 139 (segmentation fault)")],
+    [
+        (1, "exited with 1"),
+        (132, "exited with 132 (illegal instruction)"),
+        (139, "exited with 139 (segmentation fault)"),
+    ],
 )
 def test_exit_codes_are_explained(code: int, said: str) -> None:
     assert Ran(name="a", exit_code=code).problem == said

@@ -3,7 +3,8 @@ from __future__ import annotations
 import json
 
 from pipeline.plan.render import github_matrix, plan_json, plan_table
-from tests.plan.test_planner import CPU, VULKAN, EngineName, _here, _plan
+from pipeline.model import EngineName
+from tests.plan.test_planner import CPU, VULKAN, _here, _plan
 
 
 def test_the_json_has_the_documented_shape() -> None:

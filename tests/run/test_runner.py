@@ -243,7 +243,7 @@ def test_a_run_killed_after_any_number_of_tasks_converges_to_the_same_bytes(tmp_
             if ended > limit:
                 rig.cancel.set()
 
-        rig.board.ended = count  # type: ignore[assignment, method-assign]
+        rig.board.ended = count  # type: ignore[method-assign]
         runner.run()
         rig.cancel = type(rig.cancel)()
 

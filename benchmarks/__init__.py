@@ -1,0 +1,1 @@
+"""The measurements behind docs/measurements.md: ``nox -s bench``, or ``python -m benchmarks [NAME...]``."""
