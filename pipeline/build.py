@@ -48,7 +48,7 @@ def build_matrix(arguments: argparse.Namespace) -> int:
         engines = _engines(session, store, stack)
         for thing in (*store.sweep(), *(thing for engine in engines.values() for thing in engine.sweep())):
             board.say(f"removed what a killed run left: {thing}")
-        context = _context(session, store, engines, cancel, arguments.jobs, board)
+        context = _context(session, store, engines, cancel=cancel, jobs=arguments.jobs, board=board)
         runner = Runner(
             plan=session.plan,
             context=context,
@@ -79,6 +79,7 @@ def _context(  # noqa: PLR0913  what a run is made of
     session: Session,
     store: Store,
     engines: dict[EngineName, Engine],
+    *,
     cancel: Cancel,
     jobs: int | None,
     board: Board,

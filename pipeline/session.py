@@ -16,7 +16,7 @@ from pipeline.errors import CellUnavailableError, UsageError
 from pipeline.matrix.expand import expand
 from pipeline.matrix.load import LoadedMatrix, load
 from pipeline.matrix.select import select
-from pipeline.model import EngineName, machine_platform
+from pipeline.model import machine_platform
 from pipeline.plan.here import Here
 from pipeline.plan.planner import Planner
 from pipeline.plan.records import Plan
@@ -112,7 +112,7 @@ def _refuse_unavailable(plan: Plan, patterns: list[str]) -> None:
         if planned.cell.id in patterns and not planned.runnable:
             msg = f"it cannot be built here: {planned.reason}"
             raise CellUnavailableError(msg, where=planned.cell.id, hint="the plan command lists what can")
-    if patterns and plan.engine is not EngineName.FAKE and not plan.assets:
+    if patterns and not plan.assets:
         msg = f"nothing that --only {' --only '.join(patterns)} selects can be built here"
         reasons = sorted({planned.reason or "" for planned in plan.cells})
         raise CellUnavailableError(msg, hint="; ".join(reasons))

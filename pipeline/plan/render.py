@@ -6,6 +6,8 @@ __all__ = ["PLAN_SCHEMA", "github_matrix", "plan_json", "plan_table"]
 
 import json
 
+import msgspec
+
 from pipeline.plan.records import Plan, PlannedCell
 
 PLAN_SCHEMA = 1
@@ -53,7 +55,8 @@ def plan_json(plan: Plan) -> str:
         ],
         "left_out": [{"id": left.id, "reason": left.reason, "where": left.where} for left in plan.left_out],
     }
-    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+    # msgspec rather than json: with an indent, json falls back to Python code that is ten times slower.
+    return msgspec.json.format(msgspec.json.encode(document), indent=1).decode() + "\n"
 
 
 def github_matrix(plan: Plan) -> str:

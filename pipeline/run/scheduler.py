@@ -59,89 +59,106 @@ class Scheduler:
 
     def run(self, nodes: Sequence[Node]) -> dict[str, Outcome]:
         """Run every node; the result holds exactly one outcome for each."""
-        by_id = {node.id: node for node in nodes}
-        missing = sorted({need for node in nodes for need in node.needs} - by_id.keys())
+        missing = sorted({need for node in nodes for need in node.needs} - {node.id for node in nodes})
         if missing:
             msg = f"the plan needs tasks it does not hold: {', '.join(missing)}"
             raise InternalError(msg)
-        waiting = {node.id: {*node.needs} for node in nodes}
-        users = downstream(nodes)
-        running: dict[str, Node] = {}
-        outcomes: dict[str, Outcome] = {}
-        finished: list[Outcome] = []
-        wake = threading.Condition()
+        return _Run(self, nodes).outcomes()
 
-        def work(node: Node) -> None:
-            started = self.clock()
-            state, message, error = TaskState.FAILED, None, None
-            try:
-                state = self.execute(node.id)
-            except BaseException as caught:  # noqa: BLE001  a crashed task is a failed task, not a lost one
-                error, message = caught, str(caught) or type(caught).__name__
-                if not isinstance(caught, PipelineError):
-                    message = f"{type(caught).__name__}: {message}"
-                if self.cancel.is_set():
-                    state = TaskState.CANCELLED
-            outcome = Outcome(
-                id=node.id, state=state, message=message, error=error, started=started, ended=self.clock()
-            )
-            with wake:
-                finished.append(outcome)
-                wake.notify()
+    def cores(self, node: Node) -> int:
+        """Give the cores a node takes of this machine."""
+        return self.cpus if node.cpus == 0 else min(node.cpus, self.cpus)
 
-        def settle(outcome: Outcome) -> None:
-            outcomes[outcome.id] = outcome
-            waiting.pop(outcome.id, None)
-            if outcome.state in {TaskState.DONE, TaskState.CACHED}:
-                for user in users.get(outcome.id, ()):
-                    if user in waiting:
-                        waiting[user].discard(outcome.id)
-            elif outcome.state is TaskState.FAILED:
-                for user in sorted(_all_users(outcome.id, users) & waiting.keys()):
-                    settle(Outcome(id=user, state=TaskState.BLOCKED, message=f"{outcome.id} failed"))
-                if self.fail_fast:
-                    self.cancel.set()
-            self.on_end(outcome)
 
-        with ThreadPoolExecutor(max_workers=max(4, self.cpus * 2), thread_name_prefix="task") as pool:
-            while waiting or running:
-                if not self.cancel.is_set():
-                    for node in self._startable(waiting, running, by_id):
-                        running[node.id] = node
-                        waiting.pop(node.id)
-                        self.on_start(node.id)
-                        pool.submit(work, node)
-                if not running:
+class _Run:
+    """The state of one run. Only ``_work`` runs in worker threads, and it only appends to ``_finished``."""
+
+    def __init__(self, scheduler: Scheduler, nodes: Sequence[Node]) -> None:
+        self._scheduler = scheduler
+        self._nodes = {node.id: node for node in nodes}
+        self._waiting = {node.id: {*node.needs} for node in nodes}
+        self._users = downstream(nodes)
+        self._running: dict[str, Node] = {}
+        self._outcomes: dict[str, Outcome] = {}
+        self._finished: list[Outcome] = []
+        self._wake = threading.Condition()
+
+    def outcomes(self) -> dict[str, Outcome]:
+        """Run everything that can run, and settle the rest."""
+        scheduler = self._scheduler
+        with ThreadPoolExecutor(max_workers=max(4, scheduler.cpus * 2), thread_name_prefix="task") as pool:
+            while self._waiting or self._running:
+                if not scheduler.cancel.is_set():
+                    for node in self._startable():
+                        self._running[node.id] = node
+                        self._waiting.pop(node.id)
+                        scheduler.on_start(node.id)
+                        pool.submit(self._work, node)
+                if not self._running:
                     break
-                with wake:
-                    # The timeout lets signal handlers run and a cancel be seen: a bare wait would hold them up.
-                    wake.wait_for(lambda: bool(finished), timeout=0.2)
-                    batch, finished[:] = list(finished), []
-                for outcome in batch:
-                    running.pop(outcome.id)
-                    settle(outcome)
-        for name in list(waiting):
-            settle(Outcome(id=name, state=TaskState.NOT_RUN, message="the run was stopped before its turn"))
-        return outcomes
+                for outcome in self._ended():
+                    self._running.pop(outcome.id)
+                    self._settle(outcome)
+        for name in list(self._waiting):
+            self._settle(Outcome(id=name, state=TaskState.NOT_RUN, message="the run was stopped before its turn"))
+        return self._outcomes
 
-    def _startable(
-        self, waiting: Mapping[str, set[str]], running: Mapping[str, Node], by_id: Mapping[str, Node]
-    ) -> Iterable[Node]:
+    def _startable(self) -> list[Node]:
         """Choose what to start now: ready, and within the cores and memory that are free."""
-        cores = self.cpus - sum(self._cores(node) for node in running.values())
-        memory = self.memory - sum(node.memory for node in running.values())
-        ready = [by_id[name] for name, needs in waiting.items() if not needs]
+        scheduler = self._scheduler
+        cores = scheduler.cpus - sum(scheduler.cores(node) for node in self._running.values())
+        memory = scheduler.memory - sum(node.memory for node in self._running.values())
+        ready = [self._nodes[name] for name, needs in self._waiting.items() if not needs]
         chosen: list[Node] = []
-        for node in sorted(ready, key=lambda node: -self._cores(node)):
-            alone = not running and not chosen
-            if alone or (self._cores(node) <= cores and node.memory <= memory):
+        for node in sorted(ready, key=scheduler.cores, reverse=True):
+            alone = not self._running and not chosen
+            if alone or (scheduler.cores(node) <= cores and node.memory <= memory):
                 chosen.append(node)
-                cores -= self._cores(node)
+                cores -= scheduler.cores(node)
                 memory -= node.memory
         return chosen
 
-    def _cores(self, node: Node) -> int:
-        return self.cpus if node.cpus == 0 else min(node.cpus, self.cpus)
+    def _work(self, node: Node) -> None:
+        """Execute one node in a worker thread."""
+        scheduler, started = self._scheduler, self._scheduler.clock()
+        state, message, error = TaskState.FAILED, None, None
+        try:
+            state = scheduler.execute(node.id)
+        except BaseException as caught:  # noqa: BLE001  a crashed task is a failed task, not a lost one
+            error, message = caught, str(caught) or type(caught).__name__
+            if not isinstance(caught, PipelineError):
+                message = f"{type(caught).__name__}: {message}"
+            if scheduler.cancel.is_set():
+                state = TaskState.CANCELLED
+        outcome = Outcome(
+            id=node.id, state=state, message=message, error=error, started=started, ended=scheduler.clock()
+        )
+        with self._wake:
+            self._finished.append(outcome)
+            self._wake.notify()
+
+    def _ended(self) -> list[Outcome]:
+        """Wait a moment for nodes to end. The wait is short so that signal handlers run and a stop is seen."""
+        with self._wake:
+            self._wake.wait_for(lambda: bool(self._finished), timeout=0.2)
+            ended, self._finished = self._finished, []
+        return ended
+
+    def _settle(self, outcome: Outcome) -> None:
+        """Note how a node ended, and what that means for those that need it."""
+        self._outcomes[outcome.id] = outcome
+        self._waiting.pop(outcome.id, None)
+        if outcome.state in {TaskState.DONE, TaskState.CACHED}:
+            for user in self._users.get(outcome.id, ()):
+                if user in self._waiting:
+                    self._waiting[user].discard(outcome.id)
+        elif outcome.state is TaskState.FAILED:
+            behind = closure([outcome.id], self._users) & self._waiting.keys()
+            for user in sorted(behind):
+                self._settle(Outcome(id=user, state=TaskState.BLOCKED, message=f"{outcome.id} failed"))
+            if self._scheduler.fail_fast:
+                self._scheduler.cancel.set()
+        self._scheduler.on_end(outcome)
 
 
 def downstream(nodes: Iterable[Node]) -> dict[str, list[str]]:
@@ -162,7 +179,3 @@ def closure(goals: Iterable[str], needs: Mapping[str, Iterable[str]]) -> set[str
             found.add(name)
             stack.extend(needs.get(name, ()))
     return found
-
-
-def _all_users(name: str, users: Mapping[str, Sequence[str]]) -> set[str]:
-    return closure([name], users) - {name}

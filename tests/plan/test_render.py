@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import json
 
-from pipeline.plan.render import github_matrix, plan_json, plan_table
 from pipeline.model import EngineName
+from pipeline.plan.render import github_matrix, plan_json, plan_table
 from tests.plan.test_planner import CPU, VULKAN, _here, _plan
 
 

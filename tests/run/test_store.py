@@ -55,12 +55,15 @@ def test_a_damaged_entry_counts_as_absent(tmp_path: Path, damage: str) -> None:
 def test_scratch_is_gone_afterwards_even_after_an_error(tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
 
-    with pytest.raises(ValueError, match="boom"), store.scratch("x") as scratch:
-        (scratch / "half").write_text("half-made")
-        msg = "boom"
-        raise ValueError(msg)
+    def fail() -> None:
+        with store.scratch("x") as scratch:
+            (scratch / "half").write_text("half-made")
+            msg = "boom"
+            raise ValueError(msg)
 
-    assert not scratch.exists()
+    with pytest.raises(ValueError, match="boom"):
+        fail()
+    assert list((store.root / "scratch").iterdir()) == []
 
 
 def test_sweep_removes_what_a_killed_run_left_and_names_it(tmp_path: Path) -> None:
@@ -129,8 +132,7 @@ def test_a_second_run_is_refused_and_a_killed_one_leaves_no_lock(tmp_path: Path)
     assert held.wait(30)
     try:
         with pytest.raises(StoreError, match=f"another run \\(process {other.pid}\\) is using this store"):
-            with Store(tmp_path).locked():
-                pytest.fail("two runs hold one store")
+            Store(tmp_path).locked().__enter__()
     finally:
         other.kill()
         other.join()
