@@ -46,7 +46,7 @@ def build_matrix(arguments: argparse.Namespace) -> int:
         stack.callback(lambda: board.close(report))
         board.say(session.choice.reason)
         engines = _engines(session, store, stack)
-        for thing in (*store.sweep(), *(thing for engine in engines.values() for thing in engine.sweep())):
+        for thing in _sweep(store, engines):
             board.say(f"removed what a killed run left: {thing}")
         context = _context(session, store, engines, cancel=cancel, jobs=arguments.jobs, board=board)
         runner = Runner(
@@ -73,6 +73,14 @@ def _engines(session: Session, store: Store, stack: contextlib.ExitStack) -> dic
     for engine in engines.values():
         stack.callback(engine.close)
     return engines
+
+
+def _sweep(store: Store, engines: dict[EngineName, Engine]) -> Iterator[str]:
+    """Remove what killed runs left. The host engine's scratch also serves making images, so it is swept always."""
+    yield from store.sweep()
+    sweepers = {EngineName.HOST: open_engine(EngineName.HOST, store.root), **engines}
+    for engine in sweepers.values():
+        yield from engine.sweep()
 
 
 def _context(  # noqa: PLR0913  what a run is made of

@@ -66,6 +66,9 @@ def _shared(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--store", type=Path, metavar="DIR", help="where finished work is kept (default: .llamatrix, $LLAMATRIX_STORE)"
     )
+    command.add_argument(
+        "--previous", type=Path, metavar="FILE", help="report.json of the previous release, to hold growth against"
+    )
     command.add_argument("--dist", type=Path, default=Path("dist"), metavar="DIR", help="where bundles go")
 
 

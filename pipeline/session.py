@@ -68,6 +68,7 @@ class Session:
             profile=arguments.profile,
             local=local,
             today=today,
+            previous=previous_sizes(arguments.previous),
         )
         plan = planner.plan(selected)
         if arguments.command != "plan":
@@ -87,6 +88,23 @@ class Session:
     def whole_plan(self) -> Plan:
         """Plan every cell of the matrix, for the report."""
         return self.planner.plan(None)
+
+
+def previous_sizes(path: Path | None) -> dict[str, int]:
+    """Read the size of every cell that passed its gates from an earlier report.json."""
+    if path is None:
+        return {}
+    from pipeline.report.document import from_json  # noqa: PLC0415  it loads the template engine
+    from pipeline.report.record import CellState  # noqa: PLC0415
+
+    try:
+        report = from_json(path.read_text(encoding="utf-8"), where=str(path))
+    except OSError as error:
+        msg = f"it cannot be read: {error.strerror}"
+        raise UsageError(
+            msg, where=str(path), hint="--previous takes the report.json of the previous release"
+        ) from error
+    return {cell.id: cell.size for cell in report.cells if cell.size and cell.state is not CellState.FAILED}
 
 
 def look_around(choice: Choice) -> Here:

@@ -159,3 +159,21 @@ def test_a_build_that_is_killed_at_random_converges_to_the_same_bytes(arguments:
 
     assert digests() == killed
     assert len(killed) == 4
+
+
+def test_growth_is_held_against_the_previous_release(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = tmp_path / "dist" / "0.1.0-local" / "report.json"
+    main(["build-matrix", "--only", CPU, *arguments])
+    document = json.loads(report.read_text())
+    for cell in document["cells"]:
+        if cell["id"] == CPU:
+            cell["size"] //= 2
+    (tmp_path / "previous.json").write_text(json.dumps(document))
+
+    code = main(["build-matrix", "--only", CPU, "--previous", str(tmp_path / "previous.json"), *arguments])
+
+    assert code == 1
+    assert "gate size failed" in capsys.readouterr().err
+    assert main(["build-matrix", "--only", CPU, "--previous", str(tmp_path / "gone.json"), *arguments]) == 2

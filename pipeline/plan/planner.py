@@ -45,7 +45,7 @@ class Planner:
     """Makes plans for one matrix on one machine.
 
     ``root`` is the folder of matrix.yaml; ``local`` maps a source's name to its ``--source`` path. ``today`` decides
-    which waivers have run out: from that day on the cell is judged again.
+    which waivers have run out: from that day on the cell is judged again. ``previous`` maps a cell to its size in the previous release.
     """
 
     matrix: MatrixFile
@@ -55,6 +55,7 @@ class Planner:
     profile: ProfileName = ProfileName.LOCAL
     local: Mapping[str, Path] = field(default_factory=dict)
     today: datetime.date = datetime.date.min
+    previous: Mapping[str, int] = field(default_factory=dict)
     _tasks: dict[str, Task] = field(default_factory=dict, init=False)
     _turns: dict[str, int] = field(default_factory=dict, init=False)
 
@@ -274,11 +275,13 @@ class Planner:
             images=images,
             twin=twin.id if twin else None,
             twin_reason=twin_reason,
+            previous_size=self.previous.get(cell.id),
         )
         key = content_key(
             bundle=bundle.key,
             twin=twin.key if twin else twin_reason,
             gates=msgspec.to_builtins(cell.gates),
+            previous_size=work.previous_size,
             waivers=msgspec.to_builtins(cell.waivers),
             expired=[waiver.gate for waiver in cell.waivers if self.today.isoformat() > waiver.until],
             deadlines=[task.deadline for task in compiles],

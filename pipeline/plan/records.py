@@ -88,7 +88,10 @@ class BundleWork:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GateWork:
-    """Judge one packed cell. ``twin`` is the bundle task of a second build by another engine."""
+    """Judge one packed cell. ``twin`` is the bundle task of a second build by another engine.
+
+    ``previous_size`` is the size in bytes of the same cell in the release given with ``--previous``.
+    """
 
     cell: Cell
     bundle: str
@@ -97,6 +100,7 @@ class GateWork:
     images: tuple[tuple[str, str], ...]
     twin: str | None
     twin_reason: str | None
+    previous_size: int | None
 
 
 Work = SourceWork | ToolchainWork | ImageWork | CompileWork | BundleWork | GateWork

@@ -45,6 +45,7 @@ def judge_bundle(context: RunContext, task: Task, work: GateWork) -> TaskState:
             tests=tests if tests.is_dir() else None,
             twin=context.result(work.twin, BundleFacts).bundle if work.twin else None,
             twin_reason=work.twin_reason,
+            previous_size=work.previous_size,
         )
         verdicts = judge(subject, context.today)
         made = scratch / "made"
