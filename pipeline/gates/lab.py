@@ -146,7 +146,13 @@ class Lab:
         if result.ending is Ending.CANCELLED:
             msg = f"{title}: cancelled"
             raise LabInterruptedError(msg)
-        return read_results(commands, out, result)
+        runs = read_results(commands, out, result)
+        if len(shell) > 1 and result.ending is Ending.FAILED and all(run.exit_code is None for run in runs):
+            msg = (
+                f"nothing ran in {self.where}: {result.message}; it needs /bin/sh, so add dash to the image's packages"
+            )
+            raise NoLabError(msg, broken=True)
+        return runs
 
 
 def stage(folder: Path, sources: Iterable[Path], *, leave_out: str | None = None) -> Path:

@@ -11,15 +11,16 @@ __all__ = ["SmokeGate"]
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.engines.base import Folder
 from pipeline.gates.base import Subject, failed, passed, skipped
+from pipeline.gates.findings import Findings, StopError
 from pipeline.gates.lab import FindLab, LabInterruptedError, NoLabError, Runner, open_lab, stage
 from pipeline.gates.model import ModelFacts, write_tiny_model
 from pipeline.gates.script import Command, Ran
-from pipeline.gates.vulkan import FindDriver, device_environment, host_lavapipe
+from pipeline.gates.vulkan import NO_DRIVER, FindDriver, device_environment, host_lavapipe
 from pipeline.matrix.spec import SmokeGate as SmokeSpec
 from pipeline.matrix.spec import parse_duration
 from pipeline.model import Verdict
@@ -39,35 +40,6 @@ _CPU_LIBRARY = re.compile(r"libggml-cpu-(.+)\.(?:so|dylib)")
 _GOODBYE = "EOF by user"
 
 
-class _StopError(Exception):
-    """A command did not come to its end; whatever would follow has no time left."""
-
-
-@dataclass(kw_only=True, slots=True)
-class _Findings:
-    """What was found so far; all of it is reported, not just the first problem."""
-
-    problems: list[str] = field(default_factory=list)
-    details: list[str] = field(default_factory=list)
-    measured: dict[str, object] = field(default_factory=dict)
-
-    def add(self, problem: str, ran: Ran | None = None) -> None:
-        """Note a problem, with the end of what the command printed."""
-        self.problems.append(problem)
-        self.details.append(problem)
-        if ran is not None:
-            self.details.extend(ran.last_lines())
-
-    def ended(self, ran: Ran, *, advice: str) -> bool:
-        """Tell whether the command exited with 0; note it if not, and stop everything if it never ended."""
-        if ran.problem is None:
-            return True
-        self.add(f"{ran.name} {ran.problem}: {advice}", ran)
-        if ran.exit_code is None:
-            raise _StopError
-        return False
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Run:
     """One check of one bundle: what every step needs."""
@@ -78,7 +50,7 @@ class _Run:
     facts: ModelFacts
     model: Folder
     environment: dict[str, str]
-    findings: _Findings
+    findings: Findings
 
     def command(self, name: str, *argv: str, **environment: str) -> Command:
         """Make a command with the device's environment."""
@@ -177,7 +149,7 @@ class _Run:
         )
         chosen = _LOADED_CPU.findall(runs[0].stderr)
         self.findings.measured["cpu_variant"] = chosen[-1] if chosen else None
-        right = [self.right_text(ran, advice="a CPU kernel of this variant computes wrongly") for ran in runs]
+        right = [self.right_text(ran, advice="the chosen CPU variant computes wrongly or crashes") for ran in runs]
         if all(right):
             self.findings.measured["text"] = " ".join(self.facts.expected)
 
@@ -226,6 +198,22 @@ class _Run:
             return "not this processor's"
         self.findings.add(f"{probe.name} is neither loaded nor refused: {advice}", probe)
         return "failed"
+
+    def driverless(self) -> None:
+        """Run on a machine without a driver: a GPU bundle must still start, compute on the CPU and end cleanly."""
+        if self.spec.device != "lavapipe":
+            return
+        advice = (
+            "a machine without a Vulkan driver cannot use this bundle; a library that ggml closes again must be linked "
+            "with -z nodelete"
+        )
+        listing = self.command(
+            "llama-cli --list-devices without a driver", "{BUNDLE}/llama-cli", "--list-devices", **NO_DRIVER
+        )
+        text = self.generate("llama-completion without a driver", "-t", "1", "-ngl", "99", **NO_DRIVER)
+        listed, generated = self.lab.run("smoke: no driver", [listing, text], folders=[self.model])
+        self.findings.ended(listed, advice=advice)
+        self.right_text(generated, advice=advice)
 
     def offloaded(self, backend: str, device: str) -> None:
         """Generate on a device: the same words, and the log must show that the layers were really there."""
@@ -319,7 +307,7 @@ class SmokeGate:
         folder = subject.work / self.name / "model"
         folder.mkdir(parents=True, exist_ok=True)
         facts = self._write_model(folder / "tiny.gguf")
-        findings = _Findings(measured={"where": lab.where, "model_sha256": facts.sha256})
+        findings = Findings(measured={"where": lab.where, "model_sha256": facts.sha256})
         run = _Run(
             subject=subject,
             spec=spec,
@@ -337,7 +325,8 @@ class SmokeGate:
             run.variants()
             for backend, device in names.items():
                 run.offloaded(backend, device)
-        except _StopError:
+            run.driverless()
+        except StopError:
             findings.details.append("the remaining steps were not run")
         if findings.problems:
             more = f" (and {len(findings.problems) - 1} more)" if len(findings.problems) > 1 else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["FindDriver", "device_environment", "host_lavapipe"]
+__all__ = ["NO_DRIVER", "FindDriver", "device_environment", "host_lavapipe"]
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -11,6 +11,9 @@ from pipeline.gates.lab import NoLabError, Runner
 
 FindDriver = Callable[[], Mapping[str, str]]
 """Finds lavapipe on this machine: the environment that selects it, or NoLabError."""
+
+NO_DRIVER = {"VK_DRIVER_FILES": "/nonexistent", "VK_ICD_FILENAMES": "/nonexistent"}
+"""What the loader finds on a machine without a GPU: no driver at all."""
 
 # ggml leaves out Vulkan devices that are CPUs unless one is chosen by number.
 _CHOSEN = {"GGML_VK_VISIBLE_DEVICES": "0"}

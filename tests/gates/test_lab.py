@@ -102,6 +102,21 @@ def test_the_emulator_in_an_image_runs_its_shell_too(tmp_path: Path, qemu: Path)
     assert not job.network
 
 
+def test_an_image_of_another_processor_needs_a_shell(tmp_path: Path, qemu: Path) -> None:
+    subject = make_subject(
+        tmp_path,
+        Gates(),
+        engine=EndingEngine(Ending.FAILED, name=EngineName.DOCKER),
+        platform="linux-aarch64",
+        emulators={"aarch64": qemu},
+        images={"floor": "sha256:1"},
+    )
+    lab = open_lab(subject, gate="smoke", image="floor", deadline=60, around=HERE)
+    with pytest.raises(NoLabError, match=r"nothing ran in image floor, qemu-aarch64: as told; .* add dash") as caught:
+        lab.run("a job", [ECHO])
+    assert caught.value.broken
+
+
 @pytest.mark.parametrize("machine", ["linux-x86_64", "linux-aarch64"])
 def test_the_own_processor_needs_no_emulator(tmp_path: Path, machine: str) -> None:
     subject = make_subject(tmp_path, Gates(), platform=machine)

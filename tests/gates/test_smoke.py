@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -102,9 +103,9 @@ class Bench:
         emulated: bool = False,
     ) -> Verdict:
         files = ("llama-cli", "llama-bench", "llama-completion", *VARIANTS)
-        subject = make_subject(
-            self.tmp_path, Gates(smoke=spec), files=files, **({} if info is None else {"info": info})
-        )
+        subject = make_subject(self.tmp_path, Gates(smoke=spec), files=files)
+        if info is not None:
+            subject = replace(subject, info=info)
         gpu = spec is not None and bool(spec.devices)
         self.lab = ScriptedLab(answers=[*defects, functools.partial(sound, gpu=gpu)], emulated=emulated)
         return SmokeGate(find_lab=self.lab.find, write_model=write_model, find_driver=dict).check(subject)
@@ -326,6 +327,27 @@ def test_a_crash_on_the_gpu(bench: Bench) -> None:
 def test_a_silent_fall_back_to_the_cpu(bench: Bench, log: str, said: str) -> None:
     verdict = bench.check(when(is_gpu, lambda c: says(c, TEXT, log)), spec=LAVAPIPE)
     fails(verdict, "llama-completion on Vulkan0 fell back to the CPU", said)
+
+
+def is_driverless(command: Command) -> bool:
+    return command.environment.get("VK_DRIVER_FILES") == "/nonexistent"
+
+
+def test_a_crash_on_a_machine_without_a_driver(bench: Bench) -> None:
+    def crash(command: Command) -> Ran | None:
+        return says(command, TEXT, CHOSEN, code=139) if is_driverless(command) else None
+
+    verdict = bench.check(crash, spec=LAVAPIPE)
+    fails(
+        verdict, "--list-devices without a driver exited with 139 (segmentation fault)", "-z nodelete", "(and 1 more)"
+    )
+
+
+def test_no_text_without_a_driver(bench: Bench) -> None:
+    def mute(command: Command) -> Ran | None:
+        return says(command) if is_driverless(command) else None
+
+    fails(bench.check(mute, spec=LAVAPIPE), "llama-completion without a driver generated no text")
 
 
 def test_all_problems_are_reported(bench: Bench) -> None:
