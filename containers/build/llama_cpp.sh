@@ -21,8 +21,9 @@ export CC=zig-cc CXX=zig-c++
 
 # Paths of this build must not reach the binaries: engines mount the folders in different places.
 flags="-g0 -ffile-prefix-map=$LLAMATRIX_SRC=. -ffile-prefix-map=$LLAMATRIX_BUILD=build"
-# Every library carries its own libc++; -Bsymbolic keeps it from using its neighbours' (free() would abort).
-link="-s -Wl,-Bsymbolic"
+# Every library carries its own libc++: -Bsymbolic keeps it from using its neighbours' (free() would abort), nodelete keeps a
+# backend that ggml closes again (no driver, wrong processor) mapped until its thread-local destructors have run.
+link="-s -Wl,-Bsymbolic -Wl,-z,nodelete"
 
 # git is kept away: what it says about the folder around the source differs from machine to machine, and the commit is
 # given. Without this libggml-base.so differed between a host with git and a container without.

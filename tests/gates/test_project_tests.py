@@ -81,6 +81,22 @@ def test_one_fails(tmp_path: Path, tests: Path) -> None:
     assert verdict.measured["failed"] == 1
 
 
+@pytest.mark.parametrize(
+    ("stdout", "good"),
+    [
+        ("  51/51 tests passed\n2/2 backends passed\nOK\n", True),
+        ("  Skipping\n2/2 backends passed\nOK\n", False),
+        ("  0/0 tests passed\nOK\n", False),
+    ],
+)
+def test_backend_operations_that_tested_nothing_fail(tmp_path: Path, tests: Path, stdout: str, *, good: bool) -> None:
+    (tests / "test-backend-ops").write_text("")
+    program = spec.TestProgram(run="test-backend-ops", args=("test", "-b", "Vulkan0"))
+    verdict, _ = check(tmp_path, tests, lambda command: says(command, stdout), programs=(program,))
+    assert (verdict.status is Status.PASSED) is good
+    assert good or "exited with 0 and tested nothing" in verdict.summary
+
+
 def test_one_hangs(tmp_path: Path, tests: Path) -> None:
     verdict, _ = check(tmp_path, tests, lambda command: says(command, code=None, seconds=None))
     assert verdict.status is Status.FAILED
