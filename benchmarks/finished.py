@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["FinishedCell", "finished_cells", "read_cells"]
+__all__ = ["COMPILED", "JUDGED", "FinishedCell", "finished_cells", "read_cells"]
 
 import json
 import sys
@@ -15,10 +15,13 @@ from benchmarks.rows import NotRunError
 from benchmarks.setting import ROOT, Setting
 from benchmarks.timing import finish
 
+COMPILED = frozenset({"core", "backend"})
+JUDGED = COMPILED | {"bundle", "gate"}
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FinishedCell:
-    """A cell whose gate has passed or at least not failed; folders are those of its tasks, by the task's id.
+    """A cell of which the store holds the tasks asked for, and no failed gate; ``folders`` are theirs, by task id.
 
     ``facts`` are what each compile task left: its own seconds above all.
     """
@@ -41,26 +44,26 @@ class FinishedCell:
         return next(folder for name, folder in self.folders.items() if name.startswith(start))
 
 
-def finished_cells(setting: Setting, engine: str) -> tuple[FinishedCell, ...]:
-    """Plan everything on ``engine`` and give the cells that the store holds completely."""
+def finished_cells(setting: Setting, engine: str, *, kinds: frozenset[str] = JUDGED) -> tuple[FinishedCell, ...]:
+    """Plan everything on ``engine`` and give the cells of which the store holds every task of these kinds."""
     store = setting.real_store()
     command = ("plan", "--all", "--format", "json", "--engine", engine, "--profile", setting.profile)
     plan = json.loads(finish((sys.executable, "-m", "pipeline", *command), cwd=ROOT))
-    return read_cells(plan, store)
+    return read_cells(plan, store, kinds=kinds)
 
 
-def read_cells(plan: Mapping[str, Any], store: Path) -> tuple[FinishedCell, ...]:
+def read_cells(plan: Mapping[str, Any], store: Path, *, kinds: frozenset[str] = JUDGED) -> tuple[FinishedCell, ...]:
     """Look up every runnable cell of a plan in a store."""
-    found = (_cell(cell, store) for cell in plan["cells"] if cell["runnable"])
+    found = (_cell(cell, store, kinds) for cell in plan["cells"] if cell["runnable"])
     return tuple(cell for cell in found if cell is not None)
 
 
-def _cell(cell: Mapping[str, Any], store: Path) -> FinishedCell | None:
+def _cell(cell: Mapping[str, Any], store: Path, kinds: frozenset[str]) -> FinishedCell | None:
     folders: dict[str, Path] = {}
     facts: dict[str, Mapping[str, Any]] = {}
     for task in cell["tasks"]:
         kind = task["kind"]
-        if kind not in {"core", "backend", "bundle", "gate"}:
+        if kind not in kinds:
             continue
         folder = store / "tasks" / kind / task["key"]
         try:
@@ -70,6 +73,6 @@ def _cell(cell: Mapping[str, Any], store: Path) -> FinishedCell | None:
         if kind == "gate" and left.get("failed"):
             return None
         folders[task["id"]] = folder
-        if kind in {"core", "backend"}:
+        if kind in COMPILED:
             facts[task["id"]] = left
     return FinishedCell(id=cell["id"], asset=cell["asset"], folders=folders, facts=facts)

@@ -28,9 +28,7 @@ def measure(setting: Setting) -> list[Row]:
     runs = setting.repeat(5)
     command = (sys.executable, "-m", "pipeline", "plan", "--all", "--engine", "host", "--format", "json")
     whole = alternating({"plan": process((*command, "--matrix", str(files[_LARGE])), cwd=ROOT)}, runs=runs)
-    times = alternating(
-        {str(count): stopwatch(_planning(file, count)) for count, file in files.items()}, runs=runs
-    )
+    times = alternating({str(count): stopwatch(_planning(file, count)) for count, file in files.items()}, runs=runs)
     small, large = times[str(_SMALL)], times[str(_LARGE)]
     growth = paired(large, small)
     kilobytes = files[_LARGE].stat().st_size // 1000

@@ -5,7 +5,7 @@ A row that could not be measured says why and is never met; a row without a goal
 
 from __future__ import annotations
 
-__all__ = ["Goal", "NotRunError", "Row", "Sample", "Verdict", "not_run", "paired", "row"]
+__all__ = ["Goal", "NotRunError", "Row", "Sample", "Verdict", "not_run", "number", "paired", "row"]
 
 import statistics
 from collections.abc import Sequence

@@ -39,7 +39,9 @@ def _real(setting: Setting, engine: str, work: Path) -> list[Row]:
         raise NotRunError(msg)
     asked = [part for cell in cells for part in ("--only", cell.id)]
     places = ("--store", str(setting.real_store()), "--dist", str(work / f"dist-{engine}"))
-    return _second(setting, f"{len(cells)} {engine}", (*asked, "--engine", engine, "--profile", setting.profile, *places))
+    return _second(
+        setting, f"{len(cells)} {engine}", (*asked, "--engine", engine, "--profile", setting.profile, *places)
+    )
 
 
 def _second(setting: Setting, kind: str, options: Sequence[str]) -> list[Row]:

@@ -19,7 +19,7 @@ def alternating(works: Mapping[str, Timed], *, runs: int, warm: int = 1) -> dict
     """Measure each work ``runs`` times, in turns and in changing order; the first ``warm`` rounds do not count."""
     found: dict[str, list[float]] = {name: [] for name in works}
     for turn in range(warm + runs):
-        names = list(works) if turn % 2 == 0 else list(reversed(works))
+        names = list(works)[:: 1 if turn % 2 == 0 else -1]
         for name in names:
             value = works[name]()
             if turn >= warm:
@@ -51,7 +51,8 @@ def finish(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str] | None = No
         msg = f"{argv[0]} cannot be started: {error.strerror}"
         raise NotRunError(msg) from error
     if done.returncode:
-        last = next(iter(reversed((done.stderr or done.stdout).strip().splitlines()[:1])), "it said nothing")
-        msg = f"'{' '.join(argv[1:4])}' ended with {done.returncode}: {last}"
+        lines = (done.stderr or done.stdout).strip().splitlines() or ["it said nothing"]
+        why = next((line for line in lines if line.startswith("error: ")), lines[-1])
+        msg = f"'{' '.join(argv[1:4])}' ended with {done.returncode}: {why}"
         raise NotRunError(msg)
     return done.stdout

@@ -19,6 +19,30 @@ export ZIG_GLOBAL_CACHE_DIR="$LLAMATRIX_CACHE/zig" ZIG_LOCAL_CACHE_DIR="$LLAMATR
 # vulkan-shaders-gen is a CMake project of its own that takes its compiler from the environment.
 export CC=zig-cc CXX=zig-c++
 
+# zig's libc++ compares exception types by address. Every library here carries its own hidden copy of it, so that an
+# exception thrown in one would pass by the handlers of the next ("catch (const std::exception &)" in the server missed
+# what libllama-common threw). Comparing by name is libc++'s own setting for that: give zig a view of its library folder
+# in which it is on. The rest of the view are links.
+mirror() { # FOLDER VIEW NAME: a view of FOLDER in which everything but NAME is a link
+    mkdir -p "$2"
+    for entry in "$1"/*; do
+        [ "${entry##*/}" = "$3" ] || ln -s "$entry" "$2/"
+    done
+}
+zig_lib="$(dirname "$(readlink -f "$LLAMATRIX_TOOLS/bin/zig")")/lib"
+view="$LLAMATRIX_BUILD/zig-lib"
+mirror "$zig_lib" "$view" libcxx
+mirror "$zig_lib/libcxx" "$view/libcxx" include
+mirror "$zig_lib/libcxx/include" "$view/libcxx/include" typeinfo
+by_address='_LIBCPP_TYPEINFO_COMPARISON_IMPLEMENTATION 1'
+by_name='_LIBCPP_TYPEINFO_COMPARISON_IMPLEMENTATION 2'
+sed "s/define $by_address/define $by_name/" "$zig_lib/libcxx/include/typeinfo" >"$view/libcxx/include/typeinfo"
+if grep -q "define $by_address" "$view/libcxx/include/typeinfo" || ! grep -q "define $by_name" "$view/libcxx/include/typeinfo"; then
+    echo "zig's typeinfo header is not the one this script knows; look at its comparison setting" >&2
+    exit 1
+fi
+export ZIG_LIB_DIR="$view"
+
 # Paths of this build must not reach the binaries: engines mount the folders in different places.
 flags="-g0 -ffile-prefix-map=$LLAMATRIX_SRC=. -ffile-prefix-map=$LLAMATRIX_BUILD=build"
 # Every library carries its own libc++: -Bsymbolic keeps it from using its neighbours' (free() would abort), nodelete keeps a

@@ -208,7 +208,7 @@ class Planner:
                 work=work,
                 needs=tuple(self._add(task).id for task in inputs),
                 deadline=parse_duration(component.deadline),
-                cpus=0,
+                cpus=None,
                 memory=parse_size(component.memory),
             )
         )

@@ -108,7 +108,7 @@ Work = SourceWork | ToolchainWork | ImageWork | CompileWork | BundleWork | GateW
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Task:
-    """One node. ``cpus`` 0 means all of them; ``deadline`` seconds, ``memory`` bytes; ``needs`` are task ids."""
+    """One node. ``cpus`` None means all of them; ``deadline`` seconds, ``memory`` bytes; ``needs`` are task ids."""
 
     id: str
     kind: TaskKind
@@ -117,7 +117,7 @@ class Task:
     needs: tuple[str, ...] = ()
     cells: tuple[str, ...] = ()
     deadline: float | None = None
-    cpus: int = 1
+    cpus: int | None = 0
     memory: int = 0
 
 

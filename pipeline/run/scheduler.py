@@ -20,11 +20,15 @@ from pipeline.model import TaskState
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Node:
-    """One piece of work. ``cpus`` 0 means all there are; ``memory`` is bytes."""
+    """One piece of work, in cores and bytes.
+
+    ``cpus`` None means all there are. 0 is work so light that it runs beside anything: a compile that takes every core
+    must not hold up the packing and judging of what is already there.
+    """
 
     id: str
     needs: tuple[str, ...] = ()
-    cpus: int = 1
+    cpus: int | None = 1
     memory: int = 0
 
 
@@ -67,7 +71,7 @@ class Scheduler:
 
     def cores(self, node: Node) -> int:
         """Give the cores a node takes of this machine."""
-        return self.cpus if node.cpus == 0 else min(node.cpus, self.cpus)
+        return self.cpus if node.cpus is None else min(node.cpus, self.cpus)
 
 
 class _Run:

@@ -62,7 +62,7 @@ def test_a_failure_blocks_what_needs_it_and_nothing_else() -> None:
 
 
 def test_fail_fast_starts_nothing_after_the_first_failure() -> None:
-    nodes = [Node(id="bad", cpus=0), *(Node(id=f"later-{number}", cpus=0) for number in range(5))]
+    nodes = [Node(id="bad", cpus=None), *(Node(id=f"later-{number}", cpus=None) for number in range(5))]
 
     outcomes = _scheduler(_failing("bad"), fail_fast=True).run(nodes)
 
@@ -129,6 +129,18 @@ def test_independent_tasks_do_run_at_the_same_time() -> None:
     assert set(_states(outcomes).values()) == {"done"}
 
 
+def test_light_work_runs_beside_work_that_takes_every_core() -> None:
+    barrier = threading.Barrier(2, timeout=30)
+
+    def execute(_: str) -> TaskState:
+        barrier.wait()
+        return TaskState.DONE
+
+    outcomes = _scheduler(execute).run([Node(id="compile", cpus=None), Node(id="pack", cpus=0)])
+
+    assert set(_states(outcomes).values()) == {"done"}
+
+
 def test_a_need_outside_the_plan_is_a_bug_with_a_name() -> None:
     with pytest.raises(InternalError, match="tasks it does not hold: ghost"):
         _scheduler(_done).run([Node(id="a", needs=("ghost",))])
@@ -148,7 +160,7 @@ def _graphs(draw: st.DrawFn) -> tuple[list[Node], set[str]]:
             Node(
                 id=str(number),
                 needs=tuple(str(need) for need in sorted(needs)),
-                cpus=draw(st.integers(0, 3)),
+                cpus=draw(st.none() | st.integers(0, 3)),
                 memory=draw(st.integers(0, 200)),
             )
         )
