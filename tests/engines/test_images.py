@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import contextlib
 import io
 import shutil
+import socket
+import subprocess
 import tarfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -349,3 +353,50 @@ def test_a_foreign_image_runs_under_an_emulator(tmp_path: Path, client: DockerCl
     result = run(engine, job)
     assert (result.message, result.tail) == ("done", ("aarch64",))
     engine.close()
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[str]:
+    """A real registry on this machine, for as long as one test."""
+    program = shutil.which("docker-registry")
+    assert program, "install Debian's docker-registry: this test was asked for with --run-docker"
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    settings = tmp_path / "registry.yml"
+    settings.write_text(
+        f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {tmp_path}/registry}}}}\nhttp: {{addr: '{address}'}}\n"
+    )
+    with subprocess.Popen(
+        [program, "serve", str(settings)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as run:
+        host, port = address.split(":")
+        for _ in range(100):
+            with contextlib.suppress(OSError), socket.create_connection((host, int(port)), timeout=1):
+                break
+            time.sleep(0.1)
+        yield address
+        run.kill()
+
+
+@pytest.mark.docker
+def test_a_real_image_is_pulled_by_digest_and_a_wrong_digest_is_refused(
+    client: DockerClient, image: str, registry: str, tmp_path: Path
+) -> None:
+    repository = f"{registry}/base"
+    client.images.get(image).tag(repository, "latest")
+    try:
+        client.images.push(repository, tag="latest")
+        pulled = client.images.pull(repository, tag="latest")
+        digest = next(name for name in pulled.attrs["RepoDigests"] if name.startswith(f"{repository}@"))
+
+        found = ensure_image(Image(pull=digest), "pulled", client, tmp_path, lambda _: None, Cancel())
+
+        assert found.reference == image
+        assert f"{repository}@{found.digest}" == digest
+        assert "dpkg" in found.packages
+        wrong = f"{repository}@sha256:{'5' * 64}"
+        with pytest.raises(ImageError):
+            ensure_image(Image(pull=wrong), "pulled", client, tmp_path, lambda _: None, Cancel())
+    finally:
+        client.images.remove(f"{repository}:latest", noprune=True)
