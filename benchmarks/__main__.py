@@ -43,6 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             profile=arguments.profile,
             runs=arguments.runs,
             full=arguments.full,
+            kept=arguments.work is not None,
         )
         results = {name: _measure(name, setting) for name in arguments.names or NAMES}
     machine = f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}"

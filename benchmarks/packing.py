@@ -50,7 +50,7 @@ def measure(setting: Setting) -> list[Row]:
     size = sum(path.stat().st_size for path in tree.rglob("*") if path.is_file() and not path.is_symlink())
     note = f"{size / 1e6:.0f} MB, {origin}"
     rows = []
-    for level, runs in ((_LOCAL, 7), *(((_RELEASE, 3),) if setting.full else ())):
+    for level, runs in ((_LOCAL, 15), *(((_RELEASE, 3),) if setting.full else ())):
         try:
             rows += _speed(work, tree, level, setting.repeat(runs), note)
         except NotRunError as error:

@@ -55,6 +55,9 @@ def source_tree(setting: Setting) -> Path:
 
 def plain_build(setting: Setting, name: str, *, options: Sequence[str], targets: Sequence[str]) -> Build:
     """Build once with the system's compiler below ``--work``; a build that is there already is used again."""
+    if not setting.kept:
+        msg = "a plain build takes minutes; --work DIR makes it and keeps it"
+        raise NotRunError(msg)
     missing = [tool for tool in ("cmake", "ninja", "cc", "c++") if shutil.which(tool) is None]
     if missing:
         msg = f"a plain build needs {', '.join(missing)} on PATH"

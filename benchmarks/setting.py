@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Setting:
-    """``work`` is a folder that lasts between runs; ``store``, ``source`` and ``tree`` are real things to measure on.
+    """``work`` is a folder to write to, which lasts if ``kept``; ``store``, ``source`` and ``tree`` are real things.
 
     ``runs`` replaces the number of repetitions each benchmark chooses itself; ``full`` allows what takes an hour.
     """
@@ -30,6 +30,7 @@ class Setting:
     profile: str = "local"
     runs: int | None = None
     full: bool = False
+    kept: bool = False
 
     def repeat(self, usual: int) -> int:
         """Give the number of repetitions."""

@@ -11,6 +11,7 @@ import pytest
 from benchmarks.bundle_reuse import shared_share
 from benchmarks.finished import COMPILED, read_cells
 from benchmarks.inference import read_speed, unsteady
+from benchmarks.plainbuild import plain_build
 from benchmarks.plan_process import heavy_imports
 from benchmarks.plan_scale import matrix_text
 from benchmarks.rows import NotRunError
@@ -69,6 +70,11 @@ def test_without_a_store_nothing_real_is_measured(tmp_path: Path) -> None:
         setting.real_store()
     with pytest.raises(NotRunError, match="holds no finished work"):
         Setting(work=tmp_path, say=lambda _: None, store=tmp_path).real_store()
+
+
+def test_a_plain_build_is_not_made_to_be_thrown_away(tmp_path: Path) -> None:
+    with pytest.raises(NotRunError, match="--work DIR makes it and keeps it"):
+        plain_build(Setting(work=tmp_path, say=lambda _: None, source=tmp_path), "x", options=(), targets=())
 
 
 def test_sharing_is_compared_with_three_whole_builds() -> None:
