@@ -108,13 +108,10 @@ class _Rules:
             what = "the cell can be built (its needs is null), but backends is not set"
             self._add(path, what, "write backends: [] for the core alone")
             return
-        names = [name.removeprefix(self._prefix) for name in self._file.components if name.startswith(self._prefix)]
-        known = [name for name in names if name != CORE]
         for index, name in enumerate(cell.backends):
-            if name not in known:
-                self._add(
-                    (*path, index), unknown("component", self._prefix + name, [self._prefix + one for one in known])
-                )
+            if name == CORE or self._prefix + name not in self._file.components:
+                known = [self._prefix + one for one in self._known()]
+                self._add((*path, index), unknown("component", self._prefix + name, known))
         family = self._family(cell.variant)
         families = {self._family(name) for name in cell.backends}
         if family == "cpu" and cell.backends:
@@ -125,10 +122,15 @@ class _Rules:
         elif family is None:
             if not cell.backends:
                 self._add(path, "a bundle of every backend needs at least one")
-            left = [name for name in known if name not in cell.backends and name not in cell.pending]
+            left = [name for name in self._known() if name not in cell.backends and name not in cell.pending]
             if left:
                 what = f"a bundle of every backend of its platform lacks {listing(left)}"
                 self._add(path, what, "add it to backends, or say under pending what it still needs")
+
+    def _known(self) -> list[str]:
+        """List the platform's backend components; a walk over all components, so only where it is needed."""
+        names = [name.removeprefix(self._prefix) for name in self._file.components if name.startswith(self._prefix)]
+        return [name for name in names if name != CORE]
 
     def _images(self) -> None:
         for name in (CORE, *self._cell.backends):

@@ -45,7 +45,8 @@ class Planner:
     """Makes plans for one matrix on one machine.
 
     ``root`` is the folder of matrix.yaml; ``local`` maps a source's name to its ``--source`` path. ``today`` decides
-    which waivers have run out: from that day on the cell is judged again. ``previous`` maps a cell to its size in the previous release.
+    which waivers have run out: from that day on the cell is judged again. ``previous`` maps a cell to its size in the
+    previous release, in bytes.
     """
 
     matrix: MatrixFile

@@ -13,7 +13,6 @@ from pipeline.bundle.info import INFO_NAME
 from pipeline.bundle.reading import unpack
 from pipeline.errors import GateFailedError
 from pipeline.gates.base import Subject, Timing
-from pipeline.gates.suite import judge
 from pipeline.model import EngineName, Status, TaskKind, TaskState, Verdict
 from pipeline.plan.records import CompileWork, GateWork, Task
 from pipeline.run.bundling import BundleFacts
@@ -24,6 +23,9 @@ from pipeline.run.supply import ImageReference
 
 def judge_bundle(context: RunContext, task: Task, work: GateWork) -> TaskState:
     """Unpack the archive once, run every gate, and keep the verdicts; a failed gate fails the task."""
+    # Loading the gates loads LIEF, a third of a second that a run with nothing to judge must not pay.
+    from pipeline.gates.suite import judge  # noqa: PLC0415
+
     bundle = context.result(work.bundle, BundleFacts).bundle
     core = context.result(work.core, CompileFacts)
     engine = context.engines[_engine_of(context, work)]
