@@ -233,7 +233,7 @@ class Planner:
         )
         key = content_key(
             tool=__version__,
-            code=code_digest("bundle", "run"),
+            code=code_digest("bundle"),
             compiles=[task.key for task in compiles],
             profile=msgspec.to_builtins(profile),
             version=self.version,
