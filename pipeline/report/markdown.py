@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from pipeline.model import Status
 from pipeline.report.record import CellRecord, CellState, RunReport
-from pipeline.report.tally import failed_tasks, findings, outcome, seconds_by_cell, state_of, tally
+from pipeline.report.tally import engine_line, failed_tasks, findings, outcome, seconds_by_cell, state_of, tally
 from pipeline.report.text import clean, count, seconds_text, size_text
 
 _SIGNS = {
@@ -36,7 +36,7 @@ def markdown(report: RunReport, *, limit: int) -> str:
         (
             f"## llamatrix {escape(report.version)}: {outcome(report).value}\n\n"
             f"{counts.sentence}; {count(counts.left_out, 'combination')} left out by the matrix.  \n"
-            f"Profile {escape(report.profile)}, engine {escape(report.engine)} ({escape(report.engine_reason)}), "
+            f"Profile {escape(report.profile)}, engine {escape(engine_line(report))}, "
             f"{seconds_text(report.ended - report.started)} on {escape(report.machine)}.\n"
         )
     ]

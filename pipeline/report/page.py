@@ -17,6 +17,7 @@ from urllib.parse import quote
 from pipeline.model import Status, TaskState, Verdict
 from pipeline.report.record import CellRecord, CellState, RunReport, TaskRecord
 from pipeline.report.tally import (
+    engine_line,
     failed_tasks,
     findings,
     outcome,
@@ -278,7 +279,7 @@ def build_page(report: RunReport, density: Density) -> Page:
         wall=seconds_text(report.ended - report.started),
         facts=(
             ("Profile", report.profile),
-            ("Engine", f"{report.engine}: {report.engine_reason}" if report.engine_reason else report.engine),
+            ("Engine", engine_line(report)),
             ("Machine", report.machine),
             ("Started", _when(report.started)),
             ("Wall time", seconds_text(report.ended - report.started)),

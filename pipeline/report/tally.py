@@ -10,6 +10,7 @@ __all__ = [
     "Finding",
     "Outcome",
     "Tally",
+    "engine_line",
     "failed_tasks",
     "findings",
     "outcome",
@@ -145,3 +146,10 @@ def slowest(tasks: Iterable[TaskRecord], number: int) -> tuple[TaskRecord, ...]:
     """Give the tasks that took longest; what came from the cache took nothing."""
     ran = [task for task in tasks if seconds_of(task) is not None and task.state is not TaskState.CACHED]
     return tuple(sorted(ran, key=lambda task: (-(seconds_of(task) or 0.0), task.id))[:number])
+
+
+def engine_line(report: RunReport) -> str:
+    """Name the engine and why it was taken, each once: the reason mostly begins with the name."""
+    if report.engine_reason.startswith(f"{report.engine}:") or not report.engine_reason:
+        return report.engine_reason or report.engine
+    return f"{report.engine}: {report.engine_reason}"

@@ -8,6 +8,7 @@ from pipeline.model import Status, TaskState, Verdict
 from pipeline.report.record import CellState, RunReport
 from pipeline.report.tally import (
     Outcome,
+    engine_line,
     failed_tasks,
     findings,
     outcome,
@@ -105,3 +106,11 @@ def test_the_slowest_come_first() -> None:
     found = slowest(RUN.tasks, 3)
 
     assert [task.id.partition(":")[0] for task in found] == ["gate", "gate", "core"]
+
+
+def test_the_engine_is_named_once() -> None:
+    run = replace(RUN, engine="docker", engine_reason="docker: engine 20.10 answers")
+
+    assert engine_line(run) == "docker: engine 20.10 answers"
+    assert engine_line(replace(run, engine_reason="it answers")) == "docker: it answers"
+    assert engine_line(replace(run, engine_reason="")) == "docker"
