@@ -14,7 +14,7 @@ step() { printf "==> %s\n" "$*"; }
 
 bin="$LLAMATRIX_BUILD/bin"
 export PATH="$LLAMATRIX_TOOLS/bin:$PATH"
-# zig keeps every compiled object by content, so its cache is shared by components, runs and killed builds.
+# zig keeps every compiled object by content: its cache is shared by components, profiles, runs and killed builds.
 export ZIG_GLOBAL_CACHE_DIR="$LLAMATRIX_CACHE/zig" ZIG_LOCAL_CACHE_DIR="$LLAMATRIX_CACHE/zig"
 # vulkan-shaders-gen is a CMake project of its own that takes its compiler from the environment.
 export CC=zig-cc CXX=zig-c++
@@ -47,7 +47,7 @@ export ZIG_LIB_DIR="$view"
 flags="-g0 -ffile-prefix-map=$LLAMATRIX_SRC=. -ffile-prefix-map=$LLAMATRIX_BUILD=build"
 # Every library carries its own libc++: -Bsymbolic keeps it from using its neighbours' (free() would abort), nodelete keeps a
 # backend that ggml closes again (no driver, wrong processor) mapped until its thread-local destructors have run.
-link="-s -Wl,-Bsymbolic -Wl,-z,nodelete"
+link="-Wl,-Bsymbolic -Wl,-z,nodelete"
 
 # git is kept away: what it says about the folder around the source differs from machine to machine, and the commit is
 # given. Without this libggml-base.so differed between a host with git and a container without.
