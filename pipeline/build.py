@@ -61,7 +61,7 @@ def build_matrix(arguments: argparse.Namespace) -> int:
         report = runner.run()
         report = _whole(report, session, context)
         write(report, session.dist)
-        board.say(f"bundles, report.json and report.html are in {session.dist}")
+        board.say(f"the report, report.html, and what was built are in {session.dist}")
     return _exit_code(report, runner, interrupted=bool(received))
 
 
