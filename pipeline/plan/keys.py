@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["code_digest", "content_key", "file_digest"]
+__all__ = ["code_digest", "content_key", "file_digest", "folder_digest"]
 
 import functools
 import hashlib
@@ -22,6 +22,15 @@ def content_key(**inputs: object) -> str:
 def file_digest(path: Path) -> str:
     """SHA-256 of a small file of ours, such as a build script."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@functools.cache
+def folder_digest(folder: Path) -> str:
+    """SHA-256 over the names and bytes of the files in a folder: a build script may read what lies beside it."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.iterdir() if path.is_file()):
+        digest.update(f"{path.name}\0{file_digest(path)}\n".encode())
+    return digest.hexdigest()
 
 
 @functools.cache

@@ -20,7 +20,7 @@ from pipeline.matrix.spec import MatrixFile, Profile, parse_duration, parse_size
 from pipeline.model import EngineName, ProfileName, TaskKind
 from pipeline.plan import components
 from pipeline.plan.here import Here
-from pipeline.plan.keys import code_digest, content_key, file_digest
+from pipeline.plan.keys import code_digest, content_key, file_digest, folder_digest
 from pipeline.plan.records import (
     BundleWork,
     CompileWork,
@@ -176,7 +176,8 @@ class Planner:
             tool=__version__,
             source=source.key,
             toolchain=toolchain.key,
-            script=file_digest(self.root / _CONTAINERS / component.script),
+            script=component.script,
+            scripts=folder_digest((self.root / _CONTAINERS / component.script).parent),
             settings=settings,
             # A component that only containers can build takes headers and compilers from its image; one that any
             # engine can build takes nothing from it, and must not differ by it.
