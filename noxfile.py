@@ -48,7 +48,7 @@ def schema(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the tests (--run-docker, --run-network, --run-browser, --bundles DIR for those that need more)."""
+    """Run the tests (--run-docker, --run-network, --run-browser, --bundles=DIR for those that need more)."""
     install(session, "dev")
     session.run("python", "-m", "pytest", *session.posargs)
 

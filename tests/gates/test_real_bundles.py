@@ -1,6 +1,6 @@
 """The gates that run programs, on really built bundles and on defects planted into their copies.
 
-``--bundles DIR`` names a folder with unpacked bundles, each with its programs and libraries side by side.
+``--bundles=DIR`` names a folder with unpacked bundles, each with its programs and libraries side by side.
 """
 
 from __future__ import annotations
