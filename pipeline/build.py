@@ -17,12 +17,12 @@ from types import FrameType
 from pipeline import __version__
 from pipeline.engines.base import Cancel, Engine
 from pipeline.engines.select import open_engine
-from pipeline.errors import CancelledError, GateFailedError
+from pipeline.errors import CancelledError, GateFailedError, InternalError, StoreError
 from pipeline.model import EngineName
 from pipeline.plan.records import BundleWork, CompileWork, Plan
 from pipeline.report.board import Board
 from pipeline.report.choose import choose_board
-from pipeline.report.document import write
+from pipeline.report.document import HTML_NAME, JSON_NAME, write
 from pipeline.report.record import CellState, RunReport
 from pipeline.run.context import RunContext
 from pipeline.run.earlier import earlier_cells
@@ -37,6 +37,8 @@ _RESERVE = 1 * 2**30
 def build_matrix(arguments: argparse.Namespace) -> int:
     """Build and gate what was asked for; 0 only if nothing that ran has failed."""
     session = Session.open(arguments)
+    # Planned now, so that a mistake in a cell nobody asked for cannot cost the report of hours of work.
+    whole = session.whole_plan()
     store = Store(session.store)
     cancel = Cancel()
     with store.locked(), _signals(cancel) as received, contextlib.ExitStack() as stack:
@@ -45,6 +47,7 @@ def build_matrix(arguments: argparse.Namespace) -> int:
         # The board closes last, with the report: until then it owns the terminal.
         stack.callback(lambda: board.close(report))
         board.say(session.choice.reason)
+        _clear(session.dist)
         engines = _engines(session, store, stack)
         for thing in _sweep(store, engines):
             board.say(f"removed what a killed run left: {thing}")
@@ -59,10 +62,22 @@ def build_matrix(arguments: argparse.Namespace) -> int:
             tool=f"llamatrix {__version__}",
         )
         report = runner.run()
-        report = _whole(report, session, context)
+        report = _whole(report, whole, context)
         write(report, session.dist)
         board.say(f"the report, report.html, and what was built are in {session.dist}")
     return _exit_code(report, runner, interrupted=bool(received))
+
+
+def _clear(dist: Path) -> None:
+    """A report of an earlier run must not stand beside what this one makes, should this one be killed."""
+    try:
+        dist.mkdir(parents=True, exist_ok=True)
+        for pattern in (JSON_NAME, HTML_NAME, f".{JSON_NAME}.*", f".{HTML_NAME}.*", ".*.tar.zst.*"):
+            for path in dist.glob(pattern):
+                path.unlink()
+    except OSError as error:
+        msg = f"the folder for bundles cannot be used: {error.strerror or error}"
+        raise StoreError(msg, where=str(dist), hint="choose another place with --dist DIR") from error
 
 
 def _engines(session: Session, store: Store, stack: contextlib.ExitStack) -> dict[EngineName, Engine]:
@@ -106,9 +121,8 @@ def _context(  # noqa: PLR0913  what a run is made of
     )
 
 
-def _whole(report: RunReport, session: Session, context: RunContext) -> RunReport:
+def _whole(report: RunReport, whole: Plan, context: RunContext) -> RunReport:
     """Add the cells this run was not asked for, in the matrix's order."""
-    whole: Plan = session.whole_plan()
     asked = {cell.id: cell for cell in report.cells}
     others = {cell.id: cell for cell in earlier_cells(context, whole, asked.keys())}
     return replace(report, cells=tuple((asked | others)[planned.cell.id] for planned in whole.cells))
@@ -129,6 +143,11 @@ def _exit_code(report: RunReport, runner: Runner, *, interrupted: bool) -> int:
     if bad:
         msg = f"{len(bad)} cells failed: {', '.join(bad)}"
         raise GateFailedError(msg, hint="report.html says why")
+    runnable = {planned.cell.id for planned in runner.plan.cells if planned.runnable}
+    lost = [cell.id for cell in report.cells if cell.state is CellState.NOT_RUN and cell.id in runnable]
+    if lost:
+        msg = f"the run ended without a verdict for {', '.join(lost)}"
+        raise InternalError(msg, hint="this is a bug in llamatrix; report.json shows how far it came")
     return 0
 
 
@@ -141,7 +160,9 @@ def _signals(cancel: Cancel) -> Iterator[list[int]]:
         received.append(number)
         cancel.set()
 
-    before = {name: signal.signal(name, stop) for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    names = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    # What is ignored stays ignored: that is how nohup keeps a run going.
+    before = {name: signal.signal(name, stop) for name in names if signal.getsignal(name) is not signal.SIG_IGN}
     try:
         yield received
     finally:

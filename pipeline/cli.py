@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["main"]
 
 import argparse
+import contextlib
 import os
 import sys
 import traceback
@@ -108,7 +109,7 @@ def _plan(arguments: argparse.Namespace) -> int:
 
     session = Session.open(arguments)
     render: Callable[..., str] = {"table": plan_table, "json": plan_json, "github": github_matrix}[arguments.format]
-    sys.stdout.write(render(session.plan))
+    _show(render(session.plan))
     return 0
 
 
@@ -122,8 +123,19 @@ def _schema(arguments: argparse.Namespace) -> int:
     from pipeline.matrix.schema import write_schema  # noqa: PLC0415
 
     written = write_schema(arguments.matrix.parent / "schema" / "matrix.schema.json")
-    sys.stdout.write(f"wrote {written}\n")
+    _show(f"wrote {written}\n")
     return 0
+
+
+def _show(text: str) -> None:
+    """Print. Whoever reads our output (head, a pager) may have had enough; that is no failure of ours."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python flushes once more at its end, and would complain.
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -136,10 +148,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain(error, debug=debug)
     except KeyboardInterrupt:
         return _complain(CancelledError("stopped", hint="run it again: finished work is kept"), debug=debug)
-    except BrokenPipeError:
-        # Whoever read our output (head, a pager) has had enough; that is no failure of ours.
-        sys.stderr.close()
-        return 0
     except Exception as error:  # noqa: BLE001  the one place where a bug becomes a message
         what = f"{type(error).__name__}: {error}"
         return _complain(InternalError(what, hint="this is a bug in llamatrix; --debug shows where"), debug=debug)

@@ -15,7 +15,7 @@ from pipeline.engines.select import Choice, choose
 from pipeline.errors import CellUnavailableError, UsageError
 from pipeline.matrix.expand import expand
 from pipeline.matrix.load import LoadedMatrix, load
-from pipeline.matrix.select import select
+from pipeline.matrix.select import normalise_platform, select
 from pipeline.model import machine_platform
 from pipeline.plan.here import Here
 from pipeline.plan.planner import Planner
@@ -99,8 +99,8 @@ def previous_sizes(path: Path | None) -> dict[str, int]:
 
     try:
         report = from_json(path.read_text(encoding="utf-8"), where=str(path))
-    except OSError as error:
-        msg = f"it cannot be read: {error.strerror}"
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"it cannot be read: {getattr(error, 'strerror', None) or error}"
         raise UsageError(
             msg, where=str(path), hint="--previous takes the report.json of the previous release"
         ) from error
@@ -126,11 +126,13 @@ def look_around(choice: Choice) -> Here:
 
 def _refuse_unavailable(plan: Plan, patterns: list[str]) -> None:
     """A cell asked for by its full name must be built or the run must fail; a glob may match what is not here."""
+    named = {"/".join(map(normalise_platform, pattern.split("/"))) for pattern in patterns}
     for planned in plan.cells:
-        if planned.cell.id in patterns and not planned.runnable:
+        if planned.cell.id in named and not planned.runnable:
             msg = f"it cannot be built here: {planned.reason}"
             raise CellUnavailableError(msg, where=planned.cell.id, hint="the plan command lists what can")
-    if patterns and not plan.assets:
-        msg = f"nothing that --only {' --only '.join(patterns)} selects can be built here"
-        reasons = sorted({planned.reason or "" for planned in plan.cells})
+    if not plan.assets:
+        what = f"that --only {' --only '.join(patterns)} selects" if patterns else f"for {plan.machine}"
+        msg = f"nothing {what} can be built here"
+        reasons = sorted({planned.reason or "" for planned in plan.cells}) or ["--all takes every platform"]
         raise CellUnavailableError(msg, hint="; ".join(reasons))

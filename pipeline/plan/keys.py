@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["code_digest", "content_key", "file_digest", "folder_digest"]
+__all__ = ["code_digest", "content_key", "file_digest", "folder_digest", "folder_digest_now"]
 
 import functools
 import hashlib
@@ -27,9 +27,14 @@ def file_digest(path: Path) -> str:
 @functools.cache
 def folder_digest(folder: Path) -> str:
     """SHA-256 over the names and bytes of the files in a folder: a build script may read what lies beside it."""
+    return folder_digest_now(folder)
+
+
+def folder_digest_now(folder: Path) -> str:
+    """Do the same for what the folder holds at this moment. Hidden files are editors' own."""
     digest = hashlib.sha256()
-    for path in sorted(path for path in folder.iterdir() if path.is_file()):
-        digest.update(f"{path.name}\0{file_digest(path)}\n".encode())
+    for path in sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")):
+        digest.update(f"{path.name}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
     return digest.hexdigest()
 
 

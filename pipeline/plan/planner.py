@@ -171,13 +171,14 @@ class Planner:
         profile = self._profile
         variants = components.kept_variants(component, profile, cell.platform)
         source_name = self.matrix.projects[cell.project].source
+        scripts = folder_digest((self.root / _CONTAINERS / component.script).parent)
         settings = components.settings(name, component, platform, self.matrix.sources[source_name], variants)
         recipe = content_key(
             tool=__version__,
             source=source.key,
             toolchain=toolchain.key,
             script=component.script,
-            scripts=folder_digest((self.root / _CONTAINERS / component.script).parent),
+            scripts=scripts,
             settings=settings,
             # A component that only containers can build takes headers and compilers from its image; one that any
             # engine can build takes nothing from it, and must not differ by it.
@@ -194,6 +195,7 @@ class Planner:
             source_spec=self.matrix.sources[source_name],
             toolchain=toolchain.id,
             lock=file_digest(self.root / self.matrix.toolchains[component.toolchain].lock),
+            scripts=scripts,
             image=image.id if image else None,
             recipe_key=recipe,
             settings=settings,
@@ -236,6 +238,7 @@ class Planner:
             tool=__version__,
             code=code_digest("bundle"),
             compiles=[task.key for task in compiles],
+            source_version=self.matrix.sources[source].version,
             profile=msgspec.to_builtins(profile),
             version=self.version,
             cell=cell.id,

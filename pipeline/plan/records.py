@@ -52,7 +52,8 @@ class CompileWork:
     """Compile one component: a core or a backend library.
 
     ``settings`` is the build script's environment as far as the plan knows it; ``recipe_key`` is the content key
-    without the engine, and what BUILD_INFO.json carries, since engines must give the same bytes.
+    without the engine, and what BUILD_INFO.json carries, since engines must give the same bytes. ``scripts`` is the
+    digest of the build script's folder, so that an edit during the build is noticed.
     """
 
     id: str
@@ -63,6 +64,7 @@ class CompileWork:
     source_spec: Source
     toolchain: str
     lock: str
+    scripts: str
     image: str | None
     recipe_key: str
     settings: tuple[tuple[str, str], ...]

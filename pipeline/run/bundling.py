@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-__all__ = ["BundleFacts", "make_bundle", "place", "restore_bundle"]
+__all__ = ["BundleFacts", "is_placed", "make_bundle", "place", "restore_bundle"]
 
+import contextlib
 import os
 import shutil
 import uuid
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 
+import msgspec
+
 from pipeline.bundle.archive import pack
 from pipeline.bundle.compose import compose
 from pipeline.bundle.info import BuildInfo, ComponentInfo, ProfileInfo, ToolchainInfo
 from pipeline.bundle.reading import measure
-from pipeline.errors import BundleError, InternalError
+from pipeline.errors import BundleError, InternalError, StoreError
 from pipeline.model import Bundle, TaskState
 from pipeline.plan.records import BundleWork, CompileWork, Task
 from pipeline.run.compiling import CompileFacts
@@ -92,21 +95,31 @@ def restore_bundle(context: RunContext, task: Task, work: BundleWork, entry: Ent
 def place(bundle: Bundle, dist: Path) -> Path:
     """Put the archive into dist/ in one step: a link where the file system can, else a copy."""
     target = dist / bundle.path.name
-    if target.exists() and target.samefile(bundle.path):
+    if is_placed(bundle, dist):
         return target
-    if target.is_file() and _is_copy(bundle.path, target):
-        return target
-    dist.mkdir(parents=True, exist_ok=True)
     fresh = dist / f".{target.name}.{uuid.uuid4().hex[:8]}"
     try:
+        dist.mkdir(parents=True, exist_ok=True)
         try:
             os.link(bundle.path, fresh)
         except OSError:
             shutil.copy2(bundle.path, fresh)
         fresh.replace(target)
+    except OSError as error:
+        msg = f"the archive cannot be put there: {error.strerror or error}"
+        raise StoreError(msg, where=str(target), hint="make room, or choose another place with --dist DIR") from error
     finally:
-        fresh.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            fresh.unlink(missing_ok=True)
     return target
+
+
+def is_placed(bundle: Bundle, dist: Path) -> bool:
+    """Tell whether dist/ holds this very archive, and not one that an earlier run left under the same name."""
+    target = dist / bundle.path.name
+    if not target.is_file() or not bundle.path.is_file():
+        return False
+    return target.samefile(bundle.path) or _is_copy(bundle.path, target)
 
 
 def _is_copy(kept: Path, target: Path) -> bool:
@@ -153,7 +166,8 @@ def _build_info(context: RunContext, work: BundleWork, core: CompileFacts) -> Bu
         version=work.version,
         profile=ProfileInfo(name=work.profile, description=work.profile_spec.description),
         build_id=core.build_id,
-        source=core.source,
+        # The store may have the component from when matrix.yaml called the same commit otherwise.
+        source=msgspec.structs.replace(core.source, version=first.source_spec.version),
         components=tuple(components),
         backends=tuple(name for name, _ in work.backends),
         pending=dict(work.cell.pending),

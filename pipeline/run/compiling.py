@@ -17,7 +17,7 @@ from pipeline.bundle.info import SourceInfo
 from pipeline.engines.base import Ending, Folder, Job, JobResult
 from pipeline.errors import BundleError, CancelledError, DeadlineError, TaskFailedError
 from pipeline.model import EngineName, TaskState
-from pipeline.plan.keys import content_key
+from pipeline.plan.keys import content_key, folder_digest_now
 from pipeline.plan.records import CompileWork, Task
 from pipeline.run.context import RunContext
 from pipeline.run.store import Entry
@@ -58,6 +58,7 @@ def compile_component(context: RunContext, task: Task, work: CompileWork, log: P
             cancel=context.cancel,
         )
         _check_ending(result, work, log)
+        _check_recipe(context, work)
         refuse_unknown_files(out, {output.path for output in work.outputs})
         source = _source_info(context, work)
         build_id = content_key(source=source.commit or source.digest, name=source.name)[:16]
@@ -71,13 +72,22 @@ def compile_component(context: RunContext, task: Task, work: CompileWork, log: P
         }
         entry = context.store.commit(task.kind, task.key, out, facts)
     shutil.rmtree(build, ignore_errors=True)
-    restore_compile(context, task, entry)
+    if not restore_compile(context, task, work, entry):
+        msg = f"what {work.id} left changed while it was being kept"
+        raise BundleError(msg, hint="is something else writing to the store?")
     return TaskState.DONE
 
 
-def restore_compile(context: RunContext, task: Task, entry: Entry) -> None:
-    """Make a component from the store available to the tasks that need it."""
+def restore_compile(context: RunContext, task: Task, work: CompileWork, entry: Entry) -> bool:
+    """Make a component from the store available to the tasks that need it. False: it must be compiled again."""
     facts = dict(entry.facts)
+    # A loss of power can leave a finished entry with files that are empty or not there.
+    for output in work.outputs:
+        try:
+            if (entry.folder / output.path).stat().st_size == 0:
+                return False
+        except OSError:
+            return False
     context.results[task.id] = CompileFacts(
         folder=entry.folder,
         build_id=str(facts["build_id"]),
@@ -86,6 +96,7 @@ def restore_compile(context: RunContext, task: Task, entry: Entry) -> None:
         log=str(facts["log"]),
         source=msgspec.convert(facts["source"], SourceInfo),
     )
+    return True
 
 
 def _source_info(context: RunContext, work: CompileWork) -> SourceInfo:
@@ -137,6 +148,14 @@ def _job(  # noqa: PLR0913  one argument for each folder
         environment=environment,
         outputs=work.outputs,
     )
+
+
+def _check_recipe(context: RunContext, work: CompileWork) -> None:
+    """What was built by an edited script must not be kept under the key of the script that was planned."""
+    folder = (context.root / "containers" / work.component.script).parent
+    if folder_digest_now(folder) != work.scripts:
+        msg = f"{folder} changed while {work.id} was being built"
+        raise TaskFailedError(msg, where=work.id, hint="run it again; edit build scripts between runs")
 
 
 def _check_ending(result: JobResult, work: CompileWork, log: Path) -> None:

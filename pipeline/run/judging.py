@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["judge_bundle", "verdicts_from"]
+__all__ = ["archives", "judge_bundle", "verdicts_from"]
 
 import json
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ import msgspec
 
 from pipeline.bundle.info import INFO_NAME
 from pipeline.bundle.reading import unpack
-from pipeline.errors import GateFailedError
+from pipeline.errors import CancelledError, GateFailedError
 from pipeline.gates.base import Subject, Timing
 from pipeline.model import EngineName, Status, TaskKind, TaskState, Verdict
 from pipeline.plan.records import CompileWork, GateWork, Task
@@ -50,18 +50,32 @@ def judge_bundle(context: RunContext, task: Task, work: GateWork) -> TaskState:
             previous_size=work.previous_size,
         )
         verdicts = judge(subject, context.today)
+        if context.cancel.is_set():
+            # What a gate says of programs that were just being killed is worth nothing.
+            msg = "its gates were stopped"
+            raise CancelledError(msg, where=work.cell.id)
         made = scratch / "made"
         made.mkdir()
         bad = [verdict for verdict in verdicts if verdict.status is Status.FAILED]
-        facts = {"verdicts": msgspec.to_builtins(verdicts), "failed": [verdict.gate for verdict in bad]}
-        if not context.cancel.is_set():
-            context.entries[task.id] = context.store.commit(TaskKind.GATE, task.key, made, facts)
+        facts = {
+            "verdicts": msgspec.to_builtins(verdicts),
+            "failed": [verdict.gate for verdict in bad],
+            "archives": archives(context, work),
+        }
+        context.entries[task.id] = context.store.commit(TaskKind.GATE, task.key, made, facts)
     for verdict in verdicts:
         context.line(task.id, f"{verdict.gate}: {verdict.status}: {verdict.summary}")
     if bad:
         what = "; ".join(f"gate {verdict.gate} failed: {verdict.summary}" for verdict in bad)
-        raise GateFailedError(what, where=work.cell.id, hint="report.html shows every gate with its numbers")
+        hint = f"report.html shows every gate with its numbers; the archive is kept out of dist, as {bundle.path}"
+        raise GateFailedError(what, where=work.cell.id, hint=hint)
     return TaskState.DONE
+
+
+def archives(context: RunContext, work: GateWork) -> list[str | None]:
+    """Give the SHA-256 of what a gate task judges: verdicts hold for these bytes and no others."""
+    found = [context.results.get(name) if name else None for name in (work.bundle, work.twin)]
+    return [facts.bundle.sha256 if isinstance(facts, BundleFacts) else None for facts in found]
 
 
 def verdicts_from(facts: Mapping[str, object]) -> tuple[Verdict, ...]:
@@ -79,4 +93,6 @@ def _timing(context: RunContext, ident: str) -> Timing:
     facts = context.result(ident, CompileFacts)
     work = context.tasks[ident].work
     assert isinstance(work, CompileWork)
-    return Timing(component=work.id, seconds=facts.seconds, deadline=facts.deadline)
+    # The deadline of today's matrix: the component may have been built under another.
+    deadline = context.tasks[ident].deadline or facts.deadline
+    return Timing(component=work.id, seconds=facts.seconds, deadline=deadline)

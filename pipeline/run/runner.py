@@ -7,7 +7,9 @@ __all__ = ["RunOptions", "Runner"]
 import time
 from dataclasses import dataclass, field
 
-from pipeline.errors import DeadlineError
+import msgspec
+
+from pipeline.errors import DeadlineError, StoreError
 from pipeline.gates.base import failed
 from pipeline.model import TaskKind, TaskState, Verdict
 from pipeline.plan.records import BundleWork, CompileWork, GateWork, Plan, Task
@@ -16,9 +18,10 @@ from pipeline.report.record import CellRecord, RunReport, TaskRecord
 from pipeline.run.bundling import BundleFacts, make_bundle, place, restore_bundle
 from pipeline.run.compiling import compile_component, restore_compile
 from pipeline.run.context import RunContext
-from pipeline.run.judging import judge_bundle, verdicts_from
+from pipeline.run.judging import archives, judge_bundle, verdicts_from
 from pipeline.run.outcome import cell_record
 from pipeline.run.scheduler import Node, Outcome, Scheduler
+from pipeline.run.store import Entry
 from pipeline.run.supply import supply
 
 _JUDGED = {TaskState.DONE, TaskState.CACHED, TaskState.FAILED}
@@ -55,6 +58,7 @@ class Runner:
         for task in self.plan.tasks:
             if task.id not in todo:
                 self._record(task, Outcome(id=task.id, state=self._idle_state(task)))
+        self._tidy_dist()
         scheduler = Scheduler(
             execute=self._execute,
             cpus=self.options.jobs,
@@ -68,7 +72,7 @@ class Runner:
             [
                 Node(
                     id=task.id,
-                    needs=tuple(need for need in task.needs if need in todo),
+                    needs=tuple(need for need in _needs(task) if need in todo),
                     cpus=task.cpus,
                     memory=task.memory,
                 )
@@ -81,23 +85,21 @@ class Runner:
     @property
     def errors(self) -> tuple[BaseException, ...]:
         """What went wrong, in the plan's order."""
-        return tuple(self._errors[task.id] for task in self.plan.tasks if task.id in self._errors)
+        # What was only stopped because something else went wrong is not what went wrong.
+        return tuple(
+            self._errors[task.id]
+            for task in self.plan.tasks
+            if task.id in self._errors and self._records[task.id].state is not TaskState.CANCELLED
+        )
 
     def _todo(self) -> set[str]:
-        """Walk back from the gates and bundles; what is in the store needs nothing before it."""
+        """Walk back from the bundles and gates; what is in the store needs nothing before it."""
         todo: set[str] = set()
-        goals = [task.id for task in self.plan.tasks if task.kind in {TaskKind.GATE, TaskKind.BUNDLE}]
-        stack = list(goals)
-        while stack:
-            name = stack.pop()
-            task = self.context.tasks[name]
-            if name in todo or name in self._settled:
-                continue
-            if not self.options.fresh and self._restore(task):
-                self._settled.add(name)
-                continue
-            todo.add(name)
-            stack.extend(task.needs)
+        # Bundles first: whether a gate's verdicts still hold depends on the archive there is now.
+        for kind in (TaskKind.BUNDLE, TaskKind.GATE):
+            for task in self.plan.tasks:
+                if task.kind is kind:
+                    self._add_with_needs(task.id, todo)
         self._restore_inputs(todo)
         return todo
 
@@ -107,11 +109,7 @@ class Runner:
             work = self.context.tasks[name].work
             if isinstance(work, GateWork):
                 for ident in work.compiles:
-                    if ident not in todo and ident not in self._settled:
-                        if self._restore(self.context.tasks[ident]):
-                            self._settled.add(ident)
-                        else:
-                            self._add_with_needs(ident, todo)
+                    self._add_with_needs(ident, todo)
 
     def _add_with_needs(self, name: str, todo: set[str]) -> None:
         stack = [name]
@@ -120,39 +118,58 @@ class Runner:
             if current in todo or current in self._settled:
                 continue
             task = self.context.tasks[current]
-            if self._restore(task):
+            if not self.options.fresh and self._restore(task):
                 self._settled.add(current)
                 continue
             todo.add(current)
             stack.extend(task.needs)
 
     def _restore(self, task: Task) -> bool:
-        """Take a finished task from the store; False if it must be done."""
-        if task.kind not in _KEPT:
-            return False
-        entry = self.context.store.find(task.kind, task.key)
+        """Take a finished task from the store; False if it must be done, also because its entry is damaged."""
+        entry = self.context.store.find(task.kind, task.key) if task.kind in _KEPT else None
         if entry is None:
             return False
-        self.context.entries[task.id] = entry
-        if isinstance(task.work, BundleWork):
-            return self._restore_bundle(task, task.work)
-        if isinstance(task.work, CompileWork):
-            restore_compile(self.context, task, entry)
-            return True
-        # A failed gate is judged again: the next run may be on a quieter machine, or the user has mended something.
-        return not entry.facts.get("failed")
+        try:
+            restored = self._restore_entry(task, entry)
+        except (KeyError, TypeError, ValueError, msgspec.MsgspecError):
+            restored = False
+        if restored:
+            self.context.entries[task.id] = entry
+        return restored
 
-    def _restore_bundle(self, task: Task, work: BundleWork) -> bool:
-        if restore_bundle(self.context, task, work, self.context.entries[task.id]):
-            self._place(task, work)
-            return True
-        self.context.store.forget(task.kind, task.key)
+    def _restore_entry(self, task: Task, entry: Entry) -> bool:
+        match task.work:
+            case BundleWork() as work:
+                return restore_bundle(self.context, task, work, entry)
+            case CompileWork() as work:
+                return restore_compile(self.context, task, work, entry)
+            case GateWork() as work:
+                # A failed gate is judged again: the next run may be on a quieter machine, or the user has mended
+                # something. So is an archive that was packed anew: verdicts hold for bytes, not for intentions.
+                if entry.facts.get("failed") or not verdicts_from(entry.facts):
+                    return False
+                settled = {name for name in (work.bundle, work.twin) if name} <= self._settled
+                return settled and entry.facts.get("archives") == archives(self.context, work)
         return False
 
-    def _place(self, task: Task, work: BundleWork) -> None:
-        """Only the bundle of the engine that was taken goes to dist/; a twin stays in the store."""
-        if work.engine is self.plan.engine:
-            place(self.context.result(task.id, BundleFacts).bundle, self.context.dist)
+    def _tidy_dist(self) -> None:
+        """Let dist/ hold, of the cells asked for, the archives whose gates are done already, and no older ones."""
+        for planned in self.plan.cells:
+            if not planned.runnable:
+                continue
+            if f"gate:{planned.cell.id}" in self._settled:
+                self._place(planned.cell.id)
+                continue
+            old = self.context.dist / planned.asset
+            try:
+                old.unlink(missing_ok=True)
+            except OSError as error:
+                msg = f"the archive of an earlier run cannot be removed: {error.strerror or error}"
+                raise StoreError(msg, where=str(old), hint="choose another place with --dist DIR") from error
+
+    def _place(self, cell: str) -> None:
+        """Put a judged archive into dist/; that of a failed gate, or of a second build, stays in the store."""
+        place(self.context.result(f"bundle:{cell}@{self.plan.engine}", BundleFacts).bundle, self.context.dist)
 
     def _idle_state(self, task: Task) -> TaskState:
         return TaskState.CACHED if task.id in self._settled else TaskState.NOT_RUN
@@ -163,13 +180,15 @@ class Runner:
         log.parent.mkdir(parents=True, exist_ok=True)
         match task.work:
             case CompileWork() as work:
+                # Should it fail before it has a log, the one of an earlier run would look like its own.
+                log.unlink(missing_ok=True)
                 return compile_component(self.context, task, work, log)
             case BundleWork() as work:
-                state = make_bundle(self.context, task, work)
-                self._place(task, work)
-                return state
+                return make_bundle(self.context, task, work)
             case GateWork() as work:
-                return judge_bundle(self.context, task, work)
+                state = judge_bundle(self.context, task, work)
+                self._place(work.cell.id)
+                return state
             case _:
                 return supply(self.context, task, log)
 
@@ -180,6 +199,7 @@ class Runner:
         if outcome.state is TaskState.NOT_RUN and message is None:
             message = "not needed: what it feeds is already there"
         log = f"logs/{log_name(task.id)}.log"
+        has_log = outcome.started is not None or outcome.state is TaskState.CACHED
         record = TaskRecord(
             id=task.id,
             kind=task.kind,
@@ -190,7 +210,7 @@ class Runner:
             ended=outcome.ended,
             deadline=task.deadline,
             message=message,
-            log=log if (self.context.dist / log).is_file() else None,
+            log=log if has_log and (self.context.dist / log).is_file() else None,
         )
         self._records[task.id] = record
         if outcome.started is not None or outcome.state is TaskState.BLOCKED:
@@ -239,6 +259,11 @@ class Runner:
             if isinstance(error, DeadlineError) and cell in self.context.tasks[name].cells
         ]
         return tuple(failed("timeout", str(error.what).splitlines()[0]) for error in late[:1])
+
+
+def _needs(task: Task) -> tuple[str, ...]:
+    """A gate also reads what its components left, should one of them have to be compiled again."""
+    return (*task.needs, *task.work.compiles) if isinstance(task.work, GateWork) else task.needs
 
 
 def log_name(task: str) -> str:

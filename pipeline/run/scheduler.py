@@ -91,21 +91,30 @@ class _Run:
         """Run everything that can run, and settle the rest."""
         scheduler = self._scheduler
         with ThreadPoolExecutor(max_workers=max(4, scheduler.cpus * 2), thread_name_prefix="task") as pool:
-            while self._waiting or self._running:
-                if not scheduler.cancel.is_set():
-                    for node in self._startable():
-                        self._running[node.id] = node
-                        self._waiting.pop(node.id)
-                        scheduler.on_start(node.id)
-                        pool.submit(self._work, node)
-                if not self._running:
-                    break
-                for outcome in self._ended():
-                    self._running.pop(outcome.id)
-                    self._settle(outcome)
+            try:
+                self._loop(pool)
+            except BaseException:
+                # The pool waits for its threads: without this a bug in a callback would show an hour later.
+                scheduler.cancel.set()
+                raise
         for name in list(self._waiting):
             self._settle(Outcome(id=name, state=TaskState.NOT_RUN, message="the run was stopped before its turn"))
         return self._outcomes
+
+    def _loop(self, pool: ThreadPoolExecutor) -> None:
+        scheduler = self._scheduler
+        while self._waiting or self._running:
+            if not scheduler.cancel.is_set():
+                for node in self._startable():
+                    self._running[node.id] = node
+                    self._waiting.pop(node.id)
+                    scheduler.on_start(node.id)
+                    pool.submit(self._work, node)
+            if not self._running:
+                break
+            for outcome in self._ended():
+                self._running.pop(outcome.id)
+                self._settle(outcome)
 
     def _startable(self) -> list[Node]:
         """Choose what to start now: ready, and within the cores and memory that are free."""

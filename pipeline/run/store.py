@@ -22,6 +22,9 @@ from pipeline.errors import StoreError
 from pipeline.model import TaskKind
 
 _RESULT = "result.json"
+_TAG_NAME = "CACHEDIR.TAG"
+# What may lie in a store whose tag was lost, for example by a cache that keeps some folders only.
+_OURS = {"tasks", "scratch", "sources", "toolchains", "images", "cache", "build", "tmp", "lock", "lost+found"}
 _TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# This folder is a cache made by llamatrix; it can be deleted.\n"
 
 
@@ -58,11 +61,21 @@ class Store:
         """Open the store, making the folder if it is not there yet."""
         self.root = root.resolve()
         try:
+            self._refuse_foreign()
             self.root.mkdir(parents=True, exist_ok=True)
-            (self.root / "CACHEDIR.TAG").write_text(_TAG, encoding="utf-8")
+            (self.root / _TAG_NAME).write_text(_TAG, encoding="utf-8")
         except OSError as error:
             msg = f"the store cannot be written: {error.strerror}"
             raise StoreError(msg, where=str(root), hint="choose another place with --store DIR") from error
+
+    def _refuse_foreign(self) -> None:
+        """A store is swept. A folder of somebody's work, given by mistake, must not lose what it calls scratch."""
+        if not self.root.is_dir() or (self.root / _TAG_NAME).is_file():
+            return
+        foreign = sorted(path.name for path in self.root.iterdir() if path.name not in _OURS)
+        if foreign:
+            msg = f"the folder holds other things: {', '.join(foreign[:3])}"
+            raise StoreError(msg, where=str(self.root), hint="give --store a folder that is empty or not there yet")
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:

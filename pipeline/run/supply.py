@@ -10,11 +10,12 @@ from pathlib import Path
 
 from pipeline.engines.docker import DockerEngine
 from pipeline.engines.images import ensure_image
-from pipeline.errors import InternalError
+from pipeline.errors import InternalError, SourceError
 from pipeline.model import EngineName, TaskState
 from pipeline.plan.records import ImageWork, SourceWork, Task, ToolchainWork
 from pipeline.run.context import RunContext
 from pipeline.sources.fetch import fetch
+from pipeline.sources.keys import source_key
 from pipeline.toolchain import install
 
 
@@ -64,6 +65,9 @@ def _supply(context: RunContext, task: Task, say: Callable[[str], None]) -> obje
     if isinstance(work, SourceWork):
         local = Path(work.local) if work.local else None
         found = fetch(work.name, work.source, context.store.root, local=local, say=say)
+        if local and not found.proven and source_key(work.name, work.source, found.path) != task.key:
+            msg = f"{local} changed since the plan was made"
+            raise SourceError(msg, where=task.id, hint="run it again, or give a copy that nobody is editing")
         return SourceTree(
             path=found.path, commit=found.commit, digest=found.digest, proven=found.proven, epoch=found.epoch
         )

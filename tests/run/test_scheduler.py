@@ -183,3 +183,24 @@ def test_every_task_has_one_outcome_and_failures_block_exactly_what_is_behind_th
         behind = closure(needs[name], needs) & bad
         expected = TaskState.BLOCKED if behind else TaskState.FAILED if name in bad else TaskState.DONE
         assert outcome.state is expected
+
+
+def test_a_callback_that_breaks_stops_what_is_running_instead_of_waiting_for_it() -> None:
+    cancel = Cancel()
+    stopped = threading.Event()
+
+    def execute(name: str) -> TaskState:
+        if name == "long" and cancel.wait(10):
+            stopped.set()
+        return TaskState.DONE
+
+    def broken(_: Outcome) -> None:
+        msg = "the board broke"
+        raise RuntimeError(msg)
+
+    scheduler = _scheduler(execute, cancel=cancel, on_end=broken)
+
+    with pytest.raises(RuntimeError, match="the board broke"):
+        scheduler.run([Node(id="long"), Node(id="short")])
+
+    assert stopped.is_set()
