@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipeline.engines.docker import DockerEngine
 from pipeline.engines.images import ensure_image
-from pipeline.errors import InternalError, SourceError
+from pipeline.errors import CancelledError, InternalError, SourceError
 from pipeline.model import EngineName, TaskState
 from pipeline.plan.records import ImageWork, SourceWork, Task, ToolchainWork
 from pipeline.run.context import RunContext
@@ -49,6 +49,10 @@ def supply(context: RunContext, task: Task, log: Path) -> TaskState:
     lines: list[str] = []
 
     def say(line: str) -> None:
+        # Fetching and installing have no cancel of their own: they stop at the next thing they have to say.
+        if context.cancel.is_set():
+            msg = f"{task.id} was stopped"
+            raise CancelledError(msg)
         lines.append(line)
         context.line(task.id, line)
 
