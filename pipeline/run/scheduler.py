@@ -69,6 +69,11 @@ class Scheduler:
             raise InternalError(msg)
         return _Run(self, nodes).outcomes()
 
+    @property
+    def slots(self) -> int:
+        """Give how many nodes may run at once, however light they are."""
+        return max(4, self.cpus * 2)
+
     def cores(self, node: Node) -> int:
         """Give the cores a node takes of this machine."""
         return self.cpus if node.cpus is None else min(node.cpus, self.cpus)
@@ -90,7 +95,7 @@ class _Run:
     def outcomes(self) -> dict[str, Outcome]:
         """Run everything that can run, and settle the rest."""
         scheduler = self._scheduler
-        with ThreadPoolExecutor(max_workers=max(4, scheduler.cpus * 2), thread_name_prefix="task") as pool:
+        with ThreadPoolExecutor(max_workers=scheduler.slots, thread_name_prefix="task") as pool:
             try:
                 self._loop(pool)
             except BaseException:
@@ -124,6 +129,8 @@ class _Run:
         ready = [self._nodes[name] for name, needs in self._waiting.items() if not needs]
         chosen: list[Node] = []
         for node in sorted(ready, key=scheduler.cores, reverse=True):
+            if len(self._running) + len(chosen) >= scheduler.slots:
+                break
             alone = not self._running and not chosen
             if alone or (scheduler.cores(node) <= cores and node.memory <= memory):
                 chosen.append(node)

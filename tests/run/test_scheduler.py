@@ -141,6 +141,31 @@ def test_light_work_runs_beside_work_that_takes_every_core() -> None:
     assert set(_states(outcomes).values()) == {"done"}
 
 
+def test_no_more_run_than_have_a_place_and_none_is_called_started_before() -> None:
+    lock, started, ended, most = threading.Lock(), 0, 0, 0
+
+    def begin(_: str) -> None:
+        nonlocal started, most
+        with lock:
+            started += 1
+            most = max(most, started - ended)
+
+    def execute(_: str) -> TaskState:
+        threading.Event().wait(0.01)
+        return TaskState.DONE
+
+    def end(_: Outcome) -> None:
+        nonlocal ended
+        with lock:
+            ended += 1
+
+    scheduler = _scheduler(execute, on_start=begin, on_end=end)
+    outcomes = scheduler.run([Node(id=str(number), cpus=0) for number in range(12)])
+
+    assert len(outcomes) == 12
+    assert most == scheduler.slots == 4
+
+
 def test_a_need_outside_the_plan_is_a_bug_with_a_name() -> None:
     with pytest.raises(InternalError, match="tasks it does not hold: ghost"):
         _scheduler(_done).run([Node(id="a", needs=("ghost",))])
