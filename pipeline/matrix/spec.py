@@ -1,7 +1,7 @@
 """What may stand in matrix.yaml: one frozen record per mapping, the single source of the JSON Schema.
 
-Sizes are written ``40MB`` or ``2GiB`` and times ``90s``, ``45m`` or ``1h30m``; records keep them as written, the
-properties ``*_bytes`` and ``*_seconds`` give numbers. Unknown keys are errors everywhere.
+Sizes are written ``40MB`` or ``2GiB`` and times ``90s``, ``45m`` or ``1h30m``; records keep them as written,
+``parse_size`` and ``parse_duration`` give numbers. Unknown keys are errors everywhere.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ __all__ = [
     "Toolchain",
     "VariantLine",
     "Waiver",
+    "field_names",
     "parse_duration",
     "parse_size",
 ]
