@@ -12,7 +12,7 @@ nox.options.sessions = ["lint", "tests"]
 nox.options.reuse_venv = "yes"
 
 LOCKS = Path("requirements")
-CODE = ("pipeline", "tests", "benchmarks", "noxfile.py")
+CODE = ("pipeline", "release", "tests", "benchmarks", "noxfile.py")
 
 
 def install(session: nox.Session, lock: str) -> None:

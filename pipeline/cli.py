@@ -5,32 +5,23 @@ from __future__ import annotations
 __all__ = ["main"]
 
 import argparse
-import contextlib
 import os
-import sys
-import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pipeline import __version__
-from pipeline.errors import CancelledError, InternalError, PipelineError, UsageError
+from pipeline.console import Parser, debug_wanted, run, show
+from pipeline.errors import UsageError
 from pipeline.model import ProfileName
 
 _EPILOG = "Exit codes are listed in docs/errors.md."
 
 
-class _Parser(argparse.ArgumentParser):
-    """An argparse parser whose complaints are our errors."""
-
-    def error(self, message: str) -> None:  # type: ignore[override]
-        raise UsageError(message, where=self.prog, hint=f"{self.prog} --help shows what it takes")
-
-
 def parser() -> argparse.ArgumentParser:
     """Make the parser of ``python -m pipeline``."""
-    top = _Parser(prog="python -m pipeline", description="One matrix.yaml in, gated bundles out.", epilog=_EPILOG)
+    top = Parser(prog="python -m pipeline", description="One matrix.yaml in, gated bundles out.", epilog=_EPILOG)
     top.add_argument("--version", action="version", version=f"llamatrix {__version__}")
-    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
 
     plan = commands.add_parser("plan", help="show what would be built, where, what not, and why")
     plan.add_argument("--format", choices=("table", "json", "github"), default="table")
@@ -109,7 +100,7 @@ def _plan(arguments: argparse.Namespace) -> int:
 
     session = Session.open(arguments)
     render: Callable[..., str] = {"table": plan_table, "json": plan_json, "github": github_matrix}[arguments.format]
-    _show(render(session.plan))
+    show(render(session.plan))
     return 0
 
 
@@ -123,44 +114,16 @@ def _schema(arguments: argparse.Namespace) -> int:
     from pipeline.matrix.schema import write_schema  # noqa: PLC0415
 
     written = write_schema(arguments.matrix.parent / "schema" / "matrix.schema.json")
-    _show(f"wrote {written}\n")
+    show(f"wrote {written}\n")
     return 0
 
 
-def _show(text: str) -> None:
-    """Print. Whoever reads our output (head, a pager) may have had enough; that is no failure of ours."""
-    try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Python flushes once more at its end, and would complain.
-        with contextlib.suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and give its exit code. Expected errors are shown without a traceback."""
-    debug = "--debug" in (sys.argv if argv is None else argv)
-    try:
+    """Run one command and give its exit code."""
+
+    def command() -> int:
         arguments = parser().parse_args(argv)
         result: int = arguments.run(arguments)
-    except PipelineError as error:
-        return _complain(error, debug=debug)
-    except KeyboardInterrupt:
-        return _complain(CancelledError("stopped", hint="run it again: finished work is kept"), debug=debug)
-    except Exception as error:  # noqa: BLE001  the one place where a bug becomes a message
-        what = f"{type(error).__name__}: {error}"
-        return _complain(InternalError(what, hint="this is a bug in llamatrix; --debug shows where"), debug=debug)
-    return result
+        return result
 
-
-def _complain(error: PipelineError, *, debug: bool) -> int:
-    if debug:
-        traceback.print_exc()
-    sys.stderr.write(f"error: {error}\n")
-    if error.hint:
-        sys.stderr.write(f"hint: {error.hint}\n")
-    if os.environ.get("GITHUB_ACTIONS") == "true":
-        text = str(error).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-        sys.stderr.write(f"::error title=llamatrix::{text}\n")
-    return error.code
+    return run(command, debug=debug_wanted(argv), again="run it again: finished work is kept")

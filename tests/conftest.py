@@ -12,12 +12,19 @@ import pytest
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--run-docker", action="store_true", help="run the tests that need a Docker engine")
     parser.addoption("--run-browser", action="store_true", help="run the tests that render pages in chromium")
+    parser.addoption("--run-tools", action="store_true", help="run the tests that need minisign, gh and cosign")
     parser.addoption("--run-network", action="store_true", help="run the tests that reach a package registry")
     parser.addoption("--bundles", metavar="DIR", help="run the tests that need really built bundles, found in DIR")
     parser.addoption("--update-golden", action="store_true", help="rewrite the golden files")
 
 
-_NEEDS = {"docker": "--run-docker", "browser": "--run-browser", "network": "--run-network", "bundle": "--bundles"}
+_NEEDS = {
+    "docker": "--run-docker",
+    "browser": "--run-browser",
+    "network": "--run-network",
+    "bundle": "--bundles",
+    "tools": "--run-tools",
+}
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -38,9 +45,11 @@ def _protect(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     marks = {mark.name for mark in request.node.iter_markers()}
 
     def refuse(*args: object, **kwargs: object) -> NoReturn:
-        msg = "this test is not marked docker, process, network or bundle, so it may not reach out"
+        msg = "this test is not marked docker, process, network, loopback, tools or bundle, so it may not reach out"
         raise AssertionError(msg)
 
-    if not marks & {"docker", "process", "network", "bundle", "browser"}:
-        monkeypatch.setattr(subprocess.Popen, "__init__", refuse)
+    if marks & {"docker", "process", "network", "bundle", "browser", "tools"}:
+        return
+    monkeypatch.setattr(subprocess.Popen, "__init__", refuse)
+    if "loopback" not in marks:
         monkeypatch.setattr(socket.socket, "connect", refuse)

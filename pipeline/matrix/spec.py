@@ -13,6 +13,8 @@ __all__ = [
     "Cells",
     "ClosureGate",
     "Component",
+    "DriverFloor",
+    "EnvironmentRule",
     "Exclude",
     "Gates",
     "Image",
@@ -23,7 +25,9 @@ __all__ = [
     "Platform",
     "Profile",
     "Project",
+    "Release",
     "ReproGate",
+    "Revoked",
     "SizeGate",
     "SmokeGate",
     "Source",
@@ -31,6 +35,7 @@ __all__ = [
     "TestsGate",
     "Toolchain",
     "VariantLine",
+    "VariantRequires",
     "Waiver",
     "field_names",
     "parse_duration",
@@ -257,7 +262,7 @@ class Gates(Strict, frozen=True, kw_only=True):
 
 
 class Waiver(Strict, frozen=True, kw_only=True):
-    """A failed gate that is accepted for a while; after ``until`` it fails again."""
+    """A gate that failed or was skipped and is accepted for a while; after ``until`` it counts again."""
 
     gate: Literal["timeout", "size", "backend", "abi", "closure", "smoke", "tests", "licences", "repro"]
     reason: Text
@@ -320,6 +325,61 @@ class Override(Strict, frozen=True, kw_only=True):
     set: Cells
 
 
+class DriverFloor(Strict, frozen=True, kw_only=True):
+    """The oldest driver a GPU variant works with. Facts of the vendors, which no artifact can tell."""
+
+    min: Annotated[str, Meta(pattern=r"^\d+(\.\d+)*$")]
+    ptx_min: Annotated[str, Meta(pattern=r"^\d+(\.\d+)*$")] | None = None
+    """NVIDIA only: the driver that can translate the PTX inside, where there is no machine code for the GPU."""
+
+
+class VariantRequires(Strict, frozen=True, kw_only=True):
+    """What a variant asks of a machine besides what its own bytes tell."""
+
+    nvidia: DriverFloor | None = None
+    amd_driver: Text | None = None
+    """The kernel driver of an AMD GPU, for example amdgpu."""
+    vulkan: Annotated[str, Meta(pattern=r"^1\.\d+$")] | None = None
+    """The oldest Vulkan version of the driver."""
+
+
+class EnvironmentRule(Strict, frozen=True, kw_only=True):
+    """A variable a client sets when it runs a bundle, under a condition."""
+
+    cells: Glob
+    name: Annotated[str, Meta(pattern=r"^(OLLAMA|GGML|HSA|HIP|ROCR|CUDA|VK)_[A-Z0-9_]+$")]
+    value: Text
+    gfx: tuple[Text, ...] = ()
+    """Only on these AMD GPUs; empty: on every machine."""
+    engine_below: Text | None = None
+    """Only for a project's version below this one."""
+    reason: Text
+
+
+class Revoked(Strict, frozen=True, kw_only=True):
+    """An archive published earlier that clients must not use any more."""
+
+    sha256: Sha256
+    reason: Text
+
+
+class Release(Strict, frozen=True, kw_only=True):
+    """What the published manifest says besides what is measured."""
+
+    epoch: Annotated[int, Meta(ge=1)]
+    """Raised when manifest versions start anew, for example after the loss of a key."""
+    lifetime_days: Annotated[int, Meta(ge=1, le=730)]
+    """A fetched manifest is refused this many days after its release."""
+    order: tuple[Text, ...]
+    """Every variant, in the order in which a client tries them."""
+    defaults: dict[Text, Text]
+    """Platform to the variant that runs on every machine of it."""
+    requires: dict[Text, VariantRequires] = {}
+    """Variant to what it asks of a machine."""
+    environment: tuple[EnvironmentRule, ...] = ()
+    revoked: tuple[Revoked, ...] = ()
+
+
 class MatrixFile(Strict, frozen=True, kw_only=True):
     """matrix.yaml."""
 
@@ -339,6 +399,8 @@ class MatrixFile(Strict, frozen=True, kw_only=True):
     exclude: tuple[Exclude, ...] = ()
     defaults: Cells
     overrides: tuple[Override, ...] = ()
+    release: Release | None = None
+    """Without it the matrix can be built and not released."""
 
 
 def field_names(record: type[Struct]) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ Times are seconds; ``started`` and ``ended`` are seconds since the epoch, or Non
 
 from __future__ import annotations
 
-__all__ = ["REPORT_SCHEMA", "CellRecord", "CellState", "RunReport", "TaskRecord"]
+__all__ = ["REPORT_SCHEMA", "CellRecord", "CellState", "Material", "RunReport", "TaskRecord"]
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -41,8 +41,25 @@ class TaskRecord:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Material:
+    """What a component was made with besides its source: a container image or a toolchain.
+
+    ``kind`` is ``image`` or ``toolchain``; ``id`` is ``kind:name@`` plus the first 12 digits of ``digest``: 64 hex
+    digits of the image's immutable id, or the SHA-256 of the toolchain's lock file. ``packages`` are (name, version),
+    sorted by name.
+    """
+
+    id: str
+    kind: str
+    name: str
+    digest: str
+    origin: str
+    packages: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class CellRecord:
-    """One cell as it went. Sizes are bytes and None without a bundle."""
+    """One cell as it went. Sizes are bytes and None without a bundle; ``materials`` are ids of the run's materials."""
 
     id: str
     project: str
@@ -55,6 +72,7 @@ class CellRecord:
     unpacked_size: int | None = None
     sha256: str | None = None
     verdicts: tuple[Verdict, ...] = ()
+    materials: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,4 +90,5 @@ class RunReport:
     tasks: tuple[TaskRecord, ...]
     cells: tuple[CellRecord, ...]
     left_out: tuple[tuple[str, str], ...]
+    materials: tuple[Material, ...] = ()
     schema: int = REPORT_SCHEMA

@@ -1,0 +1,1 @@
+"""GitHub's release API: one method for each request, no retries inside."""

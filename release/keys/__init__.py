@@ -1,0 +1,1 @@
+"""Minisign keys and signatures: the release's one secret."""

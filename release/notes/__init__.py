@@ -1,0 +1,1 @@
+"""The release's text, from data."""

@@ -1,0 +1,1 @@
+"""in-toto statements with SLSA provenance, signed as DSSE in a Sigstore bundle."""

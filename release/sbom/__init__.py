@@ -1,0 +1,1 @@
+"""CycloneDX bills of materials, one for each bundle."""
