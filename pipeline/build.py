@@ -26,6 +26,7 @@ from pipeline.report.document import HTML_NAME, JSON_NAME, write
 from pipeline.report.record import CellState, RunReport
 from pipeline.run.context import RunContext
 from pipeline.run.earlier import earlier_cells
+from pipeline.run.materials import unique
 from pipeline.run.runner import Runner, RunOptions
 from pipeline.run.store import Store
 from pipeline.session import Session
@@ -124,8 +125,13 @@ def _context(  # noqa: PLR0913  what a run is made of
 def _whole(report: RunReport, whole: Plan, context: RunContext) -> RunReport:
     """Add the cells this run was not asked for, in the matrix's order."""
     asked = {cell.id: cell for cell in report.cells}
-    others = {cell.id: cell for cell in earlier_cells(context, whole, asked.keys())}
-    return replace(report, cells=tuple((asked | others)[planned.cell.id] for planned in whole.cells))
+    earlier = earlier_cells(context, whole, asked.keys())
+    cells = asked | {cell.id: cell for cell in earlier.cells}
+    return replace(
+        report,
+        cells=tuple(cells[planned.cell.id] for planned in whole.cells),
+        materials=unique((*report.materials, *earlier.materials)),
+    )
 
 
 def _exit_code(report: RunReport, runner: Runner, *, interrupted: bool) -> int:

@@ -7,7 +7,7 @@ anywhere and used where there is no Python.
 
 from __future__ import annotations
 
-__all__ = ["PROGRAMS", "install", "toolchain_key"]
+__all__ = ["PROGRAMS", "Lock", "install", "read_lock", "toolchain_key"]
 
 import contextlib
 import fcntl
@@ -15,11 +15,13 @@ import hashlib
 import importlib.util
 import json
 import os
+import re
 import shutil
 import stat
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +40,49 @@ _SCHEMA = 1
 _PIP_DEADLINE = 1800.0
 _PROBE_DEADLINE = 60.0
 _VERSION = {"zig": ("version",), "cmake": ("--version",), "ninja": ("--version",)}
+_PIN = re.compile(
+    r"([A-Za-z0-9][A-Za-z0-9._-]*)==([A-Za-z0-9][A-Za-z0-9.!+]*)((?:\s+--hash=[a-z0-9]+:[0-9a-f]+)+)", re.ASCII
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lock:
+    """What a toolchain's lock pins: (name, version) of each wheel, sorted; ``sha256`` is of the file."""
+
+    sha256: str
+    wheels: tuple[tuple[str, str], ...]
+
+
+def read_lock(toolchain: Toolchain, root: Path) -> Lock:
+    """Read the lock strictly: what it pins becomes part of what a release says of itself.
+
+    Args:
+        toolchain: The toolchain of matrix.yaml.
+        root: The folder of matrix.yaml.
+
+    Raises:
+        ToolchainError: it cannot be read, or a line pins no wheel by version and hash.
+    """
+    path = _lock(toolchain, root)
+    content = _read(path)
+    hint = "write name==version with --hash=..., without markers or options, as uv pip compile does"
+    try:
+        lines = content.decode("utf-8").replace("\\\n", " ").splitlines()
+    except UnicodeDecodeError as error:
+        msg = f"the lock is not text: {error}"
+        raise ToolchainError(msg, where=str(path), hint=hint) from error
+    wheels: dict[str, str] = {}
+    for line in (text for text in map(str.strip, lines) if text and not text.startswith("#")):
+        match = _PIN.fullmatch(line)
+        if match is None or match[1] in wheels:
+            what = "pins no wheel by version and hash" if match is None else "pins a wheel twice"
+            msg = f"a line of the lock {what}: {line[:60]!r}"
+            raise ToolchainError(msg, where=str(path), hint=hint)
+        wheels[match[1]] = match[2]
+    if not wheels:
+        msg = "the lock pins nothing"
+        raise ToolchainError(msg, where=str(path), hint=hint)
+    return Lock(sha256=hashlib.sha256(content).hexdigest(), wheels=tuple(sorted(wheels.items())))
 
 
 def toolchain_key(toolchain: Toolchain, root: Path) -> str:

@@ -20,8 +20,19 @@ from collections.abc import Iterable
 from pipeline.errors import PipelineError
 
 
-class CollectError(PipelineError):
-    """What lies in dist/ is not what a release needs: missing, changed, unproven, or not planned."""
+class _ManyProblemsError(PipelineError):
+    """Several findings at once: a person wants to mend all of them before the next try."""
+
+    def __init__(self, problems: Iterable[str], *, where: str | None = None, hint: str | None = None) -> None:
+        """Keep the findings apart; the text lists each on a line of its own."""
+        self.problems = tuple(problems)
+        count = len(self.problems)
+        listed = "\n".join(f"  - {problem}" for problem in self.problems)
+        super().__init__(f"{count} problem{'s' if count != 1 else ''}\n{listed}", where=where, hint=hint)
+
+
+class CollectError(_ManyProblemsError):
+    """What lies in dist/ is not what a release needs: missing, changed, unproven or not planned; all is listed."""
 
     code = 20
 
@@ -48,17 +59,6 @@ class SealError(PipelineError):
     """The release cannot be sealed for another reason: names, sizes, counts, or files in the way."""
 
     code = 24
-
-
-class _ManyProblemsError(PipelineError):
-    """Several findings at once: a person wants to mend all of them before the next try."""
-
-    def __init__(self, problems: Iterable[str], *, where: str | None = None, hint: str | None = None) -> None:
-        """Keep the findings apart; the text lists each on a line of its own."""
-        self.problems = tuple(problems)
-        count = len(self.problems)
-        listed = "\n".join(f"  - {problem}" for problem in self.problems)
-        super().__init__(f"{count} problem{'s' if count != 1 else ''}\n{listed}", where=where, hint=hint)
 
 
 class PreflightError(_ManyProblemsError):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import subprocess
@@ -14,7 +15,7 @@ from pipeline import toolchain as module
 from pipeline.errors import StoreError, ToolchainError
 from pipeline.matrix.spec import Toolchain
 from pipeline.model import machine_platform
-from pipeline.toolchain import install, toolchain_key
+from pipeline.toolchain import install, read_lock, toolchain_key
 
 ROOT = Path(__file__).parents[1]
 REAL = Toolchain(lock="containers/toolchain/zig.txt", wrappers="containers/toolchain", hosts=(machine_platform(),))
@@ -293,3 +294,44 @@ def test_the_real_toolchain_compiles_wherever_it_is_moved(tmp_path: Path) -> Non
     assert (tmp_path / "a.o").read_bytes()[18] == 183
     assert "cmake version 4.4.4" in tool("cmake", "--version")
     assert tool("ninja", "--version").startswith("1.13")
+
+
+def test_the_lock_of_this_repository_pins_the_three_programs() -> None:
+    lock = read_lock(REAL, ROOT)
+
+    assert [name for name, _ in lock.wheels] == ["cmake", "ninja", "ziglang"]
+    assert lock.sha256 == hashlib.sha256((ROOT / REAL.lock).read_bytes()).hexdigest()
+
+
+def test_a_lock_is_read_in_any_order_with_its_comments(root: Path) -> None:
+    (root / "tools" / "lock.txt").write_text(
+        "# made by a tool\nziglang==0.17.0 \\\n    --hash=sha256:00 \\\n    --hash=sha256:11\n\n"
+        "    # via nothing\ncmake==4.4.4.post1 --hash=sha256:22\n"
+    )
+
+    assert read_lock(PIN, root).wheels == (("cmake", "4.4.4.post1"), ("ziglang", "0.17.0"))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (b"", "the lock pins nothing"),
+        (b"# nothing\n", "the lock pins nothing"),
+        (b"ziglang==0.17.0\n", "pins no wheel by version and hash: 'ziglang==0.17.0'"),
+        (b"ziglang>=0.17.0 --hash=sha256:00\n", "pins no wheel by version and hash"),
+        (b"ziglang==0.17.* --hash=sha256:00\n", "pins no wheel by version and hash"),
+        (b"ziglang==1 ; sys_platform == 'linux' --hash=sha256:00\n", "pins no wheel by version and hash"),
+        (b"--pre\nziglang==1 --hash=sha256:00\n", "pins no wheel by version and hash: '--pre'"),
+        (b"a==1 --hash=sha256:00\na==2 --hash=sha256:00\n", "pins a wheel twice: 'a==2"),
+        (b"\xff\xfe", "the lock is not text"),
+    ],
+)
+def test_a_lock_that_does_not_pin_is_refused(root: Path, text: bytes, says: str) -> None:
+    (root / "tools" / "lock.txt").write_bytes(text)
+
+    with pytest.raises(ToolchainError) as caught:
+        read_lock(PIN, root)
+
+    assert says in caught.value.what
+    assert caught.value.where == str(root / "tools" / "lock.txt")
+    assert caught.value.hint

@@ -6,7 +6,17 @@ refused with its name rather than skipped. Sizes and counts are capped before an
 
 from __future__ import annotations
 
-__all__ = ["MAX_BYTES", "MAX_MEMBERS", "Entry", "TarReader", "measure", "read_member", "unpack"]
+__all__ = [
+    "MAX_BYTES",
+    "MAX_MEMBERS",
+    "Entry",
+    "OpenTar",
+    "TarReader",
+    "measure",
+    "opened_tar",
+    "read_member",
+    "unpack",
+]
 
 import os
 import shutil
@@ -229,6 +239,35 @@ def _plain(stream: _Stream) -> _Stream:
     decompressor = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW)
     source = cast("IO[bytes]", stream)  # only read is ever called
     return decompressor.stream_reader(source, read_size=_CHUNK, read_across_frames=True, closefd=False)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OpenTar:
+    """An archive that is being read; ``size`` and ``sha256`` of the packed file are known after the last member."""
+
+    reader: TarReader
+    _file: IO[bytes]
+    _packed: Digest
+
+    @property
+    def size(self) -> int:
+        """The bytes read so far."""
+        return self._file.tell()
+
+    def sha256(self) -> str:
+        """Wait for the digest; the reader must be at its end."""
+        return self._packed.hexdigest()
+
+
+@contextmanager
+def opened_tar(archive: Path) -> Iterator[OpenTar]:
+    """Open ``archive`` for one pass over its members, hashing the packed bytes beside it."""
+    with _opened(archive) as file, Digest() as packed:
+        yield OpenTar(
+            reader=TarReader(_plain(_Watched(file, packed)), str(archive)),
+            _file=file,
+            _packed=packed,
+        )
 
 
 def measure(archive: Path) -> Bundle:

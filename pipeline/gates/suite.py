@@ -90,16 +90,20 @@ def _check(gate: Gate, subject: Subject) -> Verdict:
 
 
 def _waived(verdict: Verdict, waiver: Waiver | None, today: date) -> Verdict:
+    """Let a waiver stand in for what failed or could not be looked at; the summary keeps saying which it was."""
     if waiver is None:
         return verdict
     note = f"waiver until {waiver.until}: {waiver.reason}"
-    if verdict.status is not Status.FAILED:
+    if verdict.status not in {Status.FAILED, Status.SKIPPED}:
         unused = f"not needed now, remove it from matrix.yaml: {note}"
         return dataclasses.replace(verdict, details=(*verdict.details, unused))
     if today.isoformat() > waiver.until:
-        summary = f"{verdict.summary} (its waiver ended on {waiver.until})"
+        ended = f" (its waiver ended on {waiver.until})"
         return dataclasses.replace(
-            verdict, summary=summary, reason=summary, details=(*verdict.details, f"ended {note}")
+            verdict,
+            summary=verdict.summary + ended,
+            reason=(verdict.reason or verdict.summary) + ended,
+            details=(*verdict.details, f"ended {note}"),
         )
     return dataclasses.replace(
         verdict,

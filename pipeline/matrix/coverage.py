@@ -19,17 +19,23 @@ if TYPE_CHECKING:
     from pipeline.matrix.problems import Problems
 
 
-def _glob_paths(matrix: LoadedMatrix) -> list[tuple[Path, str]]:
-    excludes = [(("exclude", index, "cells"), exclude.cells) for index, exclude in enumerate(matrix.file.exclude)]
-    overrides = [
+def _excludes(matrix: LoadedMatrix) -> list[tuple[Path, str]]:
+    return [(("exclude", index, "cells"), exclude.cells) for index, exclude in enumerate(matrix.file.exclude)]
+
+
+def _settings(matrix: LoadedMatrix) -> list[tuple[Path, str]]:
+    """List the globs that say something of cells there are: of overrides, and of the release's environment."""
+    release = matrix.file.release
+    rules = release.environment if release is not None else ()
+    overrides: list[tuple[Path, str]] = [
         (("overrides", index, "cells"), override.cells) for index, override in enumerate(matrix.file.overrides)
     ]
-    return [*excludes, *overrides]
+    return [*overrides, *((("release", "environment", index, "cells"), rule.cells) for index, rule in enumerate(rules))]
 
 
 def check_globs(matrix: LoadedMatrix, problems: Problems) -> None:
     """Add a problem for each glob that no id can match, and each included id that is none or is no news."""
-    for path, glob in _glob_paths(matrix):
+    for path, glob in (*_excludes(matrix), *_settings(matrix)):
         try:
             compile_parts(glob)
         except ValueError as error:
@@ -61,11 +67,12 @@ def _check_include(matrix: LoadedMatrix, problems: Problems, path: Path, cell: s
 
 
 def check_matches(matrix: LoadedMatrix, problems: Problems) -> None:
-    """Add a problem for each exclude and override that matches nothing."""
+    """Add a problem for each glob that matches nothing."""
     axes = matrix.file.axes
     columns = (axes.project, axes.platform, axes.variant)
-    excludes = GlobTable(exclude.cells for exclude in matrix.file.exclude)
-    overrides = GlobTable(override.cells for override in matrix.file.overrides)
+    excluded, settings = _excludes(matrix), _settings(matrix)
+    excludes = GlobTable(glob for _, glob in excluded)
+    overrides = GlobTable(glob for _, glob in settings)
     excluding = overriding = shadowed = 0
     for parts in product(*columns):
         project, platform, variant = parts
@@ -78,11 +85,10 @@ def check_matches(matrix: LoadedMatrix, problems: Problems) -> None:
     for cell in matrix.file.include:
         project, platform, variant = cell.split("/")
         overriding |= overrides.bits(project, platform, variant)
-    for index in indexes(((1 << len(matrix.file.exclude)) - 1) & ~excluding):
-        _matches_nothing(problems, ("exclude", index, "cells"), matrix.file.exclude[index].cells, columns)
-    for index in indexes(((1 << len(matrix.file.overrides)) - 1) & ~overriding):
-        path: Path = ("overrides", index, "cells")
-        glob = matrix.file.overrides[index].cells
+    for index in indexes(((1 << len(excluded)) - 1) & ~excluding):
+        _matches_nothing(problems, *excluded[index], columns)
+    for index in indexes(((1 << len(settings)) - 1) & ~overriding):
+        path, glob = settings[index]
         if shadowed >> index & 1:
             problems.add(path, f"{glob!r} matches only cells that an exclude leaves out")
         else:

@@ -16,6 +16,7 @@ from pipeline.matrix.loaded import LoadedMatrix
 from pipeline.matrix.problems import Problems
 from pipeline.matrix.promises import check_promises
 from pipeline.matrix.references import check_references
+from pipeline.matrix.releases import check_release, check_release_cells
 from pipeline.matrix.shape import find_problems
 from pipeline.matrix.spec import MatrixFile
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def load(path: Path) -> LoadedMatrix:
-    """Read a matrix and check all of it: its YAML, its shape, its references, its globs, its cells.
+    """Read a matrix and check all of it: its YAML, shape, references, globs, cells, and release.
 
     Raises:
         MatrixError: something is wrong; ``where`` is ``file:line:column`` of the first mistake in the file, and the
@@ -44,8 +45,10 @@ def load_document(document: Document, *, path: Path, sha256: str) -> LoadedMatri
     check_references(matrix, problems)
     check_globs(matrix, problems)
     check_promises(matrix, problems)
+    check_release(matrix, problems)
     problems.check()
     check_matches(matrix, problems)
+    check_release_cells(matrix, problems)
     problems.check()
     check_cells(matrix, problems)
     problems.check()

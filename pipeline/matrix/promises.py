@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["check_promises"]
+__all__ = ["GFX", "check_promises"]
 
 import re
 import warnings
@@ -33,10 +33,12 @@ if TYPE_CHECKING:
 _GITHUB_LIMIT = 2 * 2**30
 _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*", re.ASCII)
 _VERSION = re.compile(r"\d+(?:\.\d+){1,2}", re.ASCII)
+GFX = re.compile(r"gfx[0-9a-f]+", re.ASCII)
+"""The name of an AMD GPU target."""
 _DEVICE_NAMES = {
     "sass": (re.compile(r"sm_\d+[a-z]?", re.ASCII), "sm_86 or sm_120a"),
     "ptx": (re.compile(r"sm_\d+[a-z]?", re.ASCII), "sm_80"),
-    "gfx": (re.compile(r"gfx[0-9a-f]+", re.ASCII), "gfx1100"),
+    "gfx": (GFX, "gfx1100"),
 }
 
 

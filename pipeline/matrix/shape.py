@@ -29,6 +29,8 @@ _LABELS: dict[type, str] = {
     spec.Cells: "the settings of cells",
     spec.ClosureGate: "a closure gate",
     spec.Component: "a component",
+    spec.DriverFloor: "a driver floor",
+    spec.EnvironmentRule: "an environment rule",
     spec.Exclude: "an exclude",
     spec.Gates: "the gates",
     spec.Image: "an image",
@@ -39,7 +41,9 @@ _LABELS: dict[type, str] = {
     spec.Platform: "a platform",
     spec.Profile: "a profile",
     spec.Project: "a project",
+    spec.Release: "the release section",
     spec.ReproGate: "a repro gate",
+    spec.Revoked: "a revoked archive",
     spec.SizeGate: "a size gate",
     spec.SmokeGate: "a smoke gate",
     spec.Source: "a source",
@@ -47,6 +51,7 @@ _LABELS: dict[type, str] = {
     spec.TestsGate: "a tests gate",
     spec.Toolchain: "a toolchain",
     spec.VariantLine: "a variant",
+    spec.VariantRequires: "what a variant requires",
     spec.Waiver: "a waiver",
 }
 _MOST_SHOWN = 60

@@ -21,6 +21,7 @@ from pipeline.model import EngineName, ProfileName, TaskKind
 from pipeline.plan import components
 from pipeline.plan.here import Here
 from pipeline.plan.keys import code_digest, content_key, file_digest, folder_digest
+from pipeline.plan.names import asset_name
 from pipeline.plan.records import (
     BundleWork,
     CompileWork,
@@ -89,7 +90,7 @@ class Planner:
         return next(spec for name, spec in self.matrix.profiles.items() if name == self.profile.value)
 
     def _cell(self, cell: Cell) -> PlannedCell:
-        asset = f"{cell.project}-{self.version}-{cell.platform}-{cell.variant}.tar.zst"
+        asset = asset_name(cell, self.version)
         reason = self._why_not(cell)
         tasks: tuple[str, ...] = ()
         if reason is None:

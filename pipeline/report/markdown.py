@@ -45,7 +45,7 @@ def markdown(report: RunReport, *, limit: int) -> str:
     for status, title in (
         (Status.FAILED, "Failed gates"),
         (Status.SKIPPED, "Skipped gates: not proven"),
-        (Status.WAIVED, "Waived gates: failed, and accepted for a while"),
+        (Status.WAIVED, "Waived gates: failed or skipped, and accepted for a while"),
     ):
         pieces += _list(
             title,

@@ -146,7 +146,7 @@ def summary(report: RunReport, *, width: int = 100, glyphs: Glyphs = UNICODE) ->
     for status, title, tone in (
         (Status.FAILED, "Failed gates", Tone.FAILED),
         (Status.SKIPPED, "Skipped gates: not proven", Tone.UNPROVEN),
-        (Status.WAIVED, "Waived gates: failed, and accepted for a while", Tone.WAIVED),
+        (Status.WAIVED, "Waived gates: failed or skipped, and accepted for a while", Tone.WAIVED),
     ):
         found = [
             (

@@ -20,16 +20,22 @@ from pipeline.bundle.reading import measure
 from pipeline.errors import BundleError, InternalError, StoreError
 from pipeline.model import Bundle, TaskState
 from pipeline.plan.records import BundleWork, CompileWork, Task
+from pipeline.report.record import Material
 from pipeline.run.compiling import CompileFacts
 from pipeline.run.context import RunContext
+from pipeline.run.materials import complete, kept_materials, unique
 from pipeline.run.store import Entry, Stamp
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BundleFacts:
-    """A packed cell: the archive in the store."""
+    """A packed cell: the archive in the store, and what the components inside were made with.
+
+    Kept with the archive and not looked up: a component may have been compiled again since.
+    """
 
     bundle: Bundle
+    materials: tuple[Material, ...]
 
     @classmethod
     def read(cls, entry: Entry, asset: str) -> BundleFacts:
@@ -44,7 +50,8 @@ class BundleFacts:
                 sha256=str(facts["sha256"]),
                 tar_sha256=str(facts["tar_sha256"]),
                 files=int(str(facts["files"])),
-            )
+            ),
+            materials=kept_materials(facts),
         )
 
 
@@ -66,7 +73,8 @@ def make_bundle(context: RunContext, task: Task, work: BundleWork) -> TaskState:
             level=work.profile_spec.compression,
             mtime=core.source.epoch,
         )
-        facts = _facts(bundle)
+        materials = unique(used for facts in (core, *backends.values()) for used in facts.materials)
+        facts = _facts(bundle, materials)
         entry = context.store.commit(task.kind, task.key, made, facts)
     if not restore_bundle(context, task, work, entry):
         msg = f"{work.asset} changed while it was being kept"
@@ -77,8 +85,8 @@ def make_bundle(context: RunContext, task: Task, work: BundleWork) -> TaskState:
 def restore_bundle(context: RunContext, task: Task, work: BundleWork, entry: Entry) -> bool:
     """Give a bundle from the store, reading it again only if it has been touched. False: it must be made again."""
     path = entry.folder / work.asset
-    stamp = Stamp.of(path)
-    if stamp is None:
+    materials, stamp = kept_materials(entry.facts), Stamp.of(path)
+    if stamp is None or not complete(work.engine, materials):
         return False
     if asdict(stamp) != entry.facts.get("stamp"):
         try:
@@ -87,7 +95,7 @@ def restore_bundle(context: RunContext, task: Task, work: BundleWork, entry: Ent
             return False
         if found.sha256 != entry.facts.get("sha256"):
             return False
-        entry = context.store.amend(task.kind, task.key, _facts(found))
+        entry = context.store.amend(task.kind, task.key, _facts(found, materials))
     context.results[task.id] = BundleFacts.read(entry, work.asset)
     return True
 
@@ -129,13 +137,14 @@ def _is_copy(kept: Path, target: Path) -> bool:
     return crosses and ours is not None and theirs is not None and replace(ours, inode=theirs.inode) == theirs
 
 
-def _facts(bundle: Bundle) -> dict[str, object]:
+def _facts(bundle: Bundle, materials: tuple[Material, ...]) -> dict[str, object]:
     stamp = Stamp.of(bundle.path)
     if stamp is None:
         msg = f"{bundle.path.name} is gone right after it was packed"
         raise InternalError(msg)
     # A rename keeps size, time and inode, so this stamp is still true once the entry is in its place.
-    return {key: value for key, value in asdict(bundle).items() if key != "path"} | {"stamp": asdict(stamp)}
+    kept = {key: value for key, value in asdict(bundle).items() if key != "path"}
+    return kept | {"stamp": asdict(stamp), "materials": msgspec.to_builtins(materials)}
 
 
 def _build_info(context: RunContext, work: BundleWork, core: CompileFacts) -> BuildInfo:

@@ -19,7 +19,9 @@ from pipeline.errors import BundleError, CancelledError, DeadlineError, TaskFail
 from pipeline.model import EngineName, TaskState
 from pipeline.plan.keys import content_key, folder_digest_now
 from pipeline.plan.records import CompileWork, Task
+from pipeline.report.record import Material
 from pipeline.run.context import RunContext
+from pipeline.run.materials import complete, kept_materials
 from pipeline.run.store import Entry
 from pipeline.run.supply import ImageReference, LocalToolchain, SourceTree
 
@@ -38,6 +40,7 @@ class CompileFacts:
     deadline: float
     log: str
     source: SourceInfo
+    materials: tuple[Material, ...]
 
 
 def compile_component(context: RunContext, task: Task, work: CompileWork, log: Path) -> TaskState:
@@ -69,6 +72,7 @@ def compile_component(context: RunContext, task: Task, work: CompileWork, log: P
             "deadline": task.deadline,
             "log": log.name,
             "source": msgspec.to_builtins(source),
+            "materials": msgspec.to_builtins(_materials(context, work)),
         }
         entry = context.store.commit(task.kind, task.key, out, facts)
     shutil.rmtree(build, ignore_errors=True)
@@ -81,6 +85,9 @@ def compile_component(context: RunContext, task: Task, work: CompileWork, log: P
 def restore_compile(context: RunContext, task: Task, work: CompileWork, entry: Entry) -> bool:
     """Make a component from the store available to the tasks that need it. False: it must be compiled again."""
     facts = dict(entry.facts)
+    materials = kept_materials(facts)
+    if not complete(work.engine, materials):
+        return False
     # A loss of power can leave a finished entry with files that are empty or not there.
     for output in work.outputs:
         try:
@@ -95,6 +102,7 @@ def restore_compile(context: RunContext, task: Task, work: CompileWork, entry: E
         deadline=float(str(facts["deadline"])),
         log=str(facts["log"]),
         source=msgspec.convert(facts["source"], SourceInfo),
+        materials=materials,
     )
     return True
 
@@ -116,6 +124,16 @@ def _source_info(context: RunContext, work: CompileWork) -> SourceInfo:
         proven=tree.proven,
         digest=tree.digest,
     )
+
+
+def _materials(context: RunContext, work: CompileWork) -> tuple[Material, ...]:
+    """Say what the engine just compiled with; the fake one compiles with nothing."""
+    if work.engine is EngineName.FAKE:
+        return ()
+    toolchain = context.result(work.toolchain, LocalToolchain).material
+    if work.image is None:
+        return (toolchain,)
+    return (context.result(work.image, ImageReference).material, toolchain)
 
 
 def _job(  # noqa: PLR0913  one argument for each folder

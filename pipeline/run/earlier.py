@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-__all__ = ["earlier_cells"]
+__all__ = ["Earlier", "earlier_cells"]
 
 from collections.abc import Collection, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import msgspec
 
 from pipeline.model import TaskState, Verdict
 from pipeline.plan.records import BundleWork, GateWork, Plan, Task
-from pipeline.report.record import CellRecord, TaskRecord
+from pipeline.report.record import CellRecord, Material, TaskRecord
 from pipeline.run.bundling import BundleFacts, is_placed, restore_bundle
 from pipeline.run.context import RunContext
 from pipeline.run.judging import archives, verdicts_from
+from pipeline.run.materials import unique
 from pipeline.run.outcome import cell_record
 
 
-def earlier_cells(context: RunContext, whole: Plan, selected: Collection[str]) -> tuple[CellRecord, ...]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Earlier:
+    """What earlier runs left: a record for each cell, and the materials these name."""
+
+    cells: tuple[CellRecord, ...]
+    materials: tuple[Material, ...]
+
+
+def earlier_cells(context: RunContext, whole: Plan, selected: Collection[str]) -> Earlier:
     """Record every cell outside ``selected``, with the verdicts of an earlier run where they still hold.
 
     They hold when the content keys still lead to the same gate task, the archive in the store is the one it judged, and
@@ -26,6 +35,7 @@ def earlier_cells(context: RunContext, whole: Plan, selected: Collection[str]) -
     """
     tasks = {task.id: task for task in whole.tasks}
     records = []
+    materials: list[Material] = []
     for planned in whole.cells:
         if planned.cell.id in selected:
             continue
@@ -37,7 +47,8 @@ def earlier_cells(context: RunContext, whole: Plan, selected: Collection[str]) -
         if planned.runnable and not verdicts:
             record = replace(record, reason="not asked for in this run")
         records.append(record)
-    return tuple(records)
+        materials += facts.materials if facts else ()
+    return Earlier(cells=tuple(records), materials=unique(materials))
 
 
 def _found(

@@ -32,6 +32,7 @@ def cell_record(
         unpacked_size=made.unpacked_size if made else None,
         sha256=made.sha256 if made else None,
         verdicts=verdicts,
+        materials=tuple(material.id for material in bundle.materials) if bundle else (),
     )
 
 

@@ -19,6 +19,7 @@ from pipeline.run.bundling import BundleFacts, make_bundle, place, restore_bundl
 from pipeline.run.compiling import compile_component, restore_compile
 from pipeline.run.context import RunContext
 from pipeline.run.judging import archives, judge_bundle, verdicts_from
+from pipeline.run.materials import unique
 from pipeline.run.outcome import cell_record
 from pipeline.run.scheduler import Node, Outcome, Scheduler
 from pipeline.run.store import Entry
@@ -229,6 +230,12 @@ class Runner:
             tasks=tuple(self._records[task.id] for task in self.plan.tasks),
             cells=self._cells(),
             left_out=tuple((left.id, left.reason) for left in self.plan.left_out),
+            materials=unique(
+                material
+                for planned in self.plan.cells
+                if (bundle := self._bundle(planned.cell.id)) is not None
+                for material in bundle.materials
+            ),
         )
 
     def _cells(self) -> tuple[CellRecord, ...]:

@@ -10,13 +10,15 @@ from pathlib import Path
 
 from pipeline.engines.docker import DockerEngine
 from pipeline.engines.images import ensure_image
-from pipeline.errors import CancelledError, InternalError, SourceError
+from pipeline.errors import CancelledError, InternalError, SourceError, ToolchainError
 from pipeline.model import EngineName, TaskState
 from pipeline.plan.records import ImageWork, SourceWork, Task, ToolchainWork
+from pipeline.report.record import Material
 from pipeline.run.context import RunContext
+from pipeline.run.materials import material_of_image, material_of_toolchain
 from pipeline.sources.fetch import fetch
 from pipeline.sources.keys import source_key
-from pipeline.toolchain import install
+from pipeline.toolchain import install, read_lock, toolchain_key
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,6 +37,7 @@ class LocalToolchain:
     """A toolchain on this machine."""
 
     path: Path
+    material: Material
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,6 +45,7 @@ class ImageReference:
     """An image the Docker engine has."""
 
     reference: str
+    material: Material
 
 
 def supply(context: RunContext, task: Task, log: Path) -> TaskState:
@@ -76,11 +80,17 @@ def _supply(context: RunContext, task: Task, say: Callable[[str], None]) -> obje
             path=found.path, commit=found.commit, digest=found.digest, proven=found.proven, epoch=found.epoch
         )
     if isinstance(work, ToolchainWork):
-        return LocalToolchain(path=install(work.name, work.toolchain, context.root, context.store.root, say=say))
+        lock = read_lock(work.toolchain, context.root)
+        path = install(work.name, work.toolchain, context.root, context.store.root, say=say)
+        if toolchain_key(work.toolchain, context.root) != task.key:
+            msg = f"{work.toolchain.lock} or a compiler wrapper changed since the plan was made"
+            raise ToolchainError(msg, where=task.id, hint="run it again; edit the toolchain between runs")
+        material = material_of_toolchain(work.name, lock, origin=work.toolchain.lock)
+        return LocalToolchain(path=path, material=material)
     if isinstance(work, ImageWork):
         engine = context.engines[EngineName.DOCKER]
         assert isinstance(engine, DockerEngine)
         image = ensure_image(work.image, work.name, engine.client, context.store.root, say, context.cancel)
-        return ImageReference(reference=image.reference)
+        return ImageReference(reference=image.reference, material=material_of_image(image))
     msg = f"{task.id} is not something to supply"
     raise InternalError(msg)

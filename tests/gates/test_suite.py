@@ -132,12 +132,29 @@ def test_a_failure_is_waived_until_its_day_and_no_longer(tmp_path: Path) -> None
     assert other.status is Status.FAILED
 
 
-@pytest.mark.parametrize("answer", [passed("size", "small"), skipped("size", "no tool")])
-def test_a_waiver_that_is_not_needed_is_noted_and_changes_nothing(tmp_path: Path, answer: Verdict) -> None:
-    verdict = one(subject(tmp_path), Says(answer), Waiver(gate="size", reason="old", until="2026-12-31"))
+def test_a_skip_is_waived_until_its_day_and_no_longer(tmp_path: Path) -> None:
+    base, gate = subject(tmp_path), Says(skipped("size", "no GPU here", looked=1))
 
-    assert verdict.status is answer.status
-    assert verdict.details == ("not needed now, remove it from matrix.yaml: waiver until 2026-12-31: old",)
+    waived = one(base, gate, Waiver(gate="size", reason="tried by hand", until="2026-11-21"))
+    ended = one(base, gate, Waiver(gate="size", reason="tried by hand", until="2026-11-20"))
+    other = one(base, gate, Waiver(gate="abi", reason="old", until="2026-12-31"))
+
+    assert (waived.status, waived.reason, waived.until) == (Status.WAIVED, "tried by hand", "2026-11-21")
+    assert waived.summary == "waived until 2026-11-21: skipped: no GPU here"
+    assert waived.measured == {"looked": 1}
+    assert (ended.status, ended.until) == (Status.SKIPPED, None)
+    assert ended.summary == "skipped: no GPU here (its waiver ended on 2026-11-20)"
+    assert ended.reason == "no GPU here (its waiver ended on 2026-11-20)"
+    assert ended.details == ("ended waiver until 2026-11-20: tried by hand",)
+    assert other == replace(skipped("size", "no GPU here", looked=1), seconds=other.seconds)
+
+
+@pytest.mark.parametrize("until", ["2026-12-31", "2026-11-20"])
+def test_a_waiver_that_is_not_needed_is_noted_and_changes_nothing(tmp_path: Path, until: str) -> None:
+    verdict = one(subject(tmp_path), Says(passed("size", "small")), Waiver(gate="size", reason="old", until=until))
+
+    assert (verdict.status, verdict.summary, verdict.reason, verdict.until) == (Status.PASSED, "small", None, None)
+    assert verdict.details == (f"not needed now, remove it from matrix.yaml: waiver until {until}: old",)
 
 
 def test_every_gate_tells_its_incident() -> None:

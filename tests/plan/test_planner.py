@@ -155,6 +155,13 @@ def test_a_machine_that_learns_to_emulate_judges_again_and_compiles_nothing() ->
     assert _changed(_plan(), _plan(here=_here(emulators={"aarch64": "qemu-aarch64-static"}))) == {"gate"}
 
 
+def test_a_new_waiver_judges_again_and_compiles_nothing() -> None:
+    text = matrix_text(("defaults:\n", 'defaults:\n  waivers: [{gate: smoke, reason: "known", until: "2026-12-01"}]\n'))
+
+    assert _changed(_plan(), _plan(text)) == {"gate"}
+    assert _changed(_plan(text), _plan(text.replace("known", "known better"))) == {"gate"}
+
+
 def test_an_expired_waiver_judges_again() -> None:
     text = matrix_text(("defaults:\n", 'defaults:\n  waivers: [{gate: size, reason: "known", until: "2026-12-01"}]\n'))
     before, on, after = (

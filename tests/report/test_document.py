@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pipeline.errors import InternalError, StoreError
 from pipeline.model import Status, TaskKind, TaskState, Verdict
 from pipeline.report.document import from_json, to_json, write
-from pipeline.report.record import CellRecord, CellState, RunReport, TaskRecord
+from pipeline.report.record import CellRecord, CellState, Material, RunReport, TaskRecord
 from tests.report.builders import HOSTILE, many, report
 
 RUN = report()
@@ -46,6 +46,16 @@ CELLS = st.builds(
     reason=st.none() | TEXT,
     size=st.none() | st.integers(0, 2**40),
     verdicts=st.lists(VERDICTS, max_size=2).map(tuple),
+    materials=st.lists(TEXT, max_size=2).map(tuple),
+)
+MATERIALS = st.builds(
+    Material,
+    id=TEXT,
+    kind=TEXT,
+    name=TEXT,
+    digest=TEXT,
+    origin=TEXT,
+    packages=st.lists(st.tuples(TEXT, TEXT), max_size=2).map(tuple),
 )
 TASKS = st.builds(
     TaskRecord,
@@ -71,6 +81,7 @@ RUNS = st.builds(
     tasks=st.lists(TASKS, max_size=3).map(tuple),
     cells=st.lists(CELLS, max_size=3).map(tuple),
     left_out=st.lists(st.tuples(TEXT, TEXT), max_size=2).map(tuple),
+    materials=st.lists(MATERIALS, max_size=2).map(tuple),
 )
 
 
@@ -148,6 +159,15 @@ def test_a_later_field_is_passed_over() -> None:
     assert from_json(json.dumps(document)) == from_json(to_json(RUN))
 
 
+def test_a_report_from_before_materials_reads_as_having_none() -> None:
+    document = json.loads(to_json(RUN))
+    del document["materials"]
+    for cell in document["cells"]:
+        del cell["materials"]
+
+    assert from_json(json.dumps(document)) == from_json(to_json(RUN))
+
+
 def test_both_files_are_written(tmp_path: Path) -> None:
     write(RUN, tmp_path / "dist")
     write(RUN, tmp_path / "dist")
@@ -190,7 +210,7 @@ def test_the_page_in_docs_names_every_field() -> None:
     page = (Path(__file__).parents[2] / "docs" / "report-json.md").read_text(encoding="utf-8")
     named = set(re.findall(r"`([a-z_0-9]+)`", page.replace("`, `", "` `")))
 
-    for record in (RunReport, TaskRecord, CellRecord, Verdict):
+    for record in (RunReport, TaskRecord, CellRecord, Material, Verdict):
         assert {field.name for field in fields(record)} <= named
     for words in (TaskKind, TaskState, CellState, Status):
         assert all(f"`{word.value}`" in page for word in words)

@@ -213,3 +213,11 @@ def test_even_the_worst_run_stays_below_the_goal() -> None:
     assert len(page.encode()) <= SIZE_GOAL
     assert page.count('<span class="v failed">failed</span>') >= 4000
     assert "gates are named only" in page
+
+
+def test_a_waiver_is_told_with_its_reason_and_its_end() -> None:
+    text = " ".join(_read(render(RUN)).text)
+
+    assert "These failed or were skipped, and are accepted until the day given." in text
+    assert "test-sampling needs 20 minutes under qemu-user (until 2026-12-31)" in text
+    assert "waived: tests" in text

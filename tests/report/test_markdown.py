@@ -50,3 +50,13 @@ def test_a_combination_outside_of_the_run_is_not_called_left_out() -> None:
 
     assert "left out |" not in text
     assert "not in this run" in text
+
+
+def test_a_waiver_is_told_with_its_reason_and_its_end() -> None:
+    text = markdown(RUN, limit=10**6)
+
+    assert "### Waived gates: failed or skipped, and accepted for a while" in text
+    assert (
+        "- **llama.cpp/linux-aarch64/cpu tests**: test-sampling needs 20 minutes under qemu-user (until 2026-12-31)"
+        in text
+    )

@@ -93,7 +93,7 @@ def test_earlier_verdicts_do_not_hold_for_another_archive_of_that_name(tmp_path:
     rig.run()
     rig.text = MATRIX
 
-    cells = earlier_cells(rig.runner().context, rig.plan(), [CPU])
+    cells = earlier_cells(rig.runner().context, rig.plan(), [CPU]).cells
 
     assert [(cell.state, cell.sha256, cell.reason) for cell in cells] == [
         (CellState.NOT_RUN, None, "not asked for in this run")
@@ -104,7 +104,7 @@ def test_an_earlier_failure_is_still_told_though_its_archive_is_not_in_dist(tmp_
     rig = Rig(folder=tmp_path, text=TOO_SMALL)
     rig.run()
 
-    cells = {cell.id: cell.state for cell in earlier_cells(rig.runner().context, rig.plan(), [])}
+    cells = {cell.id: cell.state for cell in earlier_cells(rig.runner().context, rig.plan(), []).cells}
 
     assert cells == {CPU: CellState.FAILED, VULKAN: CellState.UNPROVEN}
 
@@ -116,7 +116,7 @@ def test_earlier_cells_survive_a_damaged_store(name: str, text: str, tmp_path: P
     rig.run()
     (_entry(rig, name) / "result.json").write_text(text)
 
-    cells = earlier_cells(rig.runner().context, rig.plan(), [])
+    cells = earlier_cells(rig.runner().context, rig.plan(), []).cells
 
     assert {cell.id: cell.state for cell in cells} == {CPU: CellState.NOT_RUN, VULKAN: CellState.UNPROVEN}
 

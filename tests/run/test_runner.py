@@ -8,6 +8,7 @@ from pathlib import Path
 from pipeline.engines.base import Ending
 from pipeline.model import Status, TaskKind, TaskState
 from pipeline.report.record import CellState, RunReport
+from pipeline.report.tally import tally
 from pipeline.run.bundling import BundleFacts
 from tests.matrix.builders import MATRIX
 from tests.run.builders import Rig
@@ -215,6 +216,32 @@ def test_a_waiver_holds_until_its_day_and_no_longer(tmp_path: Path) -> None:
     assert Status.FAILED in {
         verdict.status for cell in late.cells for verdict in cell.verdicts if verdict.gate == "size"
     }
+
+
+def test_a_cell_whose_skipped_gates_are_waived_has_passed(tmp_path: Path) -> None:
+    rig = Rig(folder=tmp_path)
+    before = {cell.id: cell for cell in rig.run().cells}
+    skipped = [verdict.gate for verdict in before[CPU].verdicts if verdict.status is Status.SKIPPED]
+    assert skipped
+    waivers = ", ".join(f'{{gate: {gate}, reason: "tried by hand", until: "2026-12-01"}}' for gate in skipped)
+    rig.text = MATRIX.replace("      backends: []\n", f"      backends: []\n      waivers: [{waivers}]\n")
+
+    # The verdicts of the first run are in the store: they must not hide the new waivers.
+    report = rig.run()
+
+    cells = {cell.id: cell for cell in report.cells}
+    assert {task.kind for task in report.tasks if task.state is TaskState.DONE} == {TaskKind.GATE}
+    assert (cells[CPU].state, cells[CPU].reason) == (CellState.PASSED, None)
+    waived = [verdict for verdict in cells[CPU].verdicts if verdict.status is Status.WAIVED]
+    assert [(verdict.gate, verdict.reason, verdict.until) for verdict in waived] == [
+        (gate, "tried by hand", "2026-12-01") for gate in skipped
+    ]
+    assert cells[VULKAN].state is CellState.UNPROVEN
+    assert tally(report).sentence == "1 passed (1 with a waiver), 1 unproven, 0 failed, 0 not run"
+    rig.today = datetime.date(2026, 12, 2)
+    late = {cell.id: cell for cell in rig.run().cells}
+    assert late[CPU].state is CellState.UNPROVEN
+    assert "its waiver ended on 2026-12-01" in (late[CPU].reason or "")
 
 
 def test_a_cancelled_run_reports_everything_and_resumes(tmp_path: Path) -> None:

@@ -1,16 +1,18 @@
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
 
-from pipeline.errors import CancelledError, SourceError
-from pipeline.matrix.spec import Source
+from pipeline.errors import CancelledError, SourceError, ToolchainError
+from pipeline.matrix.spec import Source, Toolchain
 from pipeline.model import TaskKind, TaskState
-from pipeline.plan.records import SourceWork, Task
+from pipeline.plan.records import SourceWork, Task, ToolchainWork
 from pipeline.run.context import RunContext
-from pipeline.run.supply import SourceTree, supply
+from pipeline.run.supply import LocalToolchain, SourceTree, supply
 from pipeline.sources.keys import source_key
+from pipeline.toolchain import toolchain_key
 from tests.run.builders import Rig
 
 
@@ -52,3 +54,37 @@ def test_a_folder_that_is_edited_during_the_run_is_refused(tmp_path: Path) -> No
 
     with pytest.raises(SourceError, match="changed since the plan was made"):
         supply(context, task, tmp_path / "log")
+
+
+def _toolchain(folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[RunContext, Task]:
+    context = Rig(folder=folder).runner().context
+    context.root = folder / "repository"
+    (context.root / "tools").mkdir(parents=True)
+    (context.root / "tools" / "lock.txt").write_text("ziglang==0.17.0 --hash=sha256:00\n")
+    (context.root / "tools" / "zig-cc").write_text("#!/bin/sh\n")
+    work = ToolchainWork(name="zig", toolchain=Toolchain(lock="tools/lock.txt", wrappers="tools", hosts=()))
+    monkeypatch.setattr("pipeline.run.supply.install", lambda *_, **__: folder / "installed")
+    key = toolchain_key(work.toolchain, context.root)
+    return context, Task(id="toolchain:zig", kind=TaskKind.TOOLCHAIN, key=key, work=work)
+
+
+def test_a_toolchain_says_what_its_lock_pins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    context, task = _toolchain(tmp_path, monkeypatch)
+
+    assert supply(context, task, tmp_path / "log") is TaskState.DONE
+
+    found = context.result("toolchain:zig", LocalToolchain)
+    lock = (context.root / "tools" / "lock.txt").read_bytes()
+    assert found.path == tmp_path / "installed"
+    assert found.material.digest == hashlib.sha256(lock).hexdigest()
+    assert (found.material.origin, found.material.packages) == ("tools/lock.txt", (("ziglang", "0.17.0"),))
+
+
+def test_a_toolchain_that_is_edited_during_the_run_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    context, task = _toolchain(tmp_path, monkeypatch)
+    (context.root / "tools" / "lock.txt").write_text("ziglang==0.18.0 --hash=sha256:00\n")
+
+    with pytest.raises(ToolchainError, match=r"tools/lock\.txt or a compiler wrapper changed since the plan was made"):
+        supply(context, task, tmp_path / "log")
+
+    assert "toolchain:zig" not in context.results
