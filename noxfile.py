@@ -40,10 +40,32 @@ def build_matrix(session: nox.Session) -> None:
 
 
 @nox.session
-def schema(session: nox.Session) -> None:
-    """Write schema/matrix.schema.json anew."""
+def release(session: nox.Session) -> None:
+    """Seal, publish and verify what build-matrix made (--tag TAG, --repo OWNER/NAME, --key FILE, --dry-run ...)."""
     install(session, "runtime")
-    session.run("python", "-m", "pipeline", "schema", *session.posargs)
+    session.run("python", "-m", "release", "publish", *session.posargs)
+
+
+@nox.session
+def verify(session: nox.Session) -> None:
+    """Do what a careful user does, with a folder or a published tag (DIR|TAG, --public-key KEY, --repo ...)."""
+    install(session, "runtime")
+    session.run("python", "-m", "release", "verify", *session.posargs)
+
+
+@nox.session
+def rehearse(session: nox.Session) -> None:
+    """Run the whole line in seconds: forged bundles, a key to throw away, a stand-in for GitHub."""
+    install(session, "runtime")
+    session.run("python", "-m", "tests.rehearsal", *session.posargs)
+
+
+@nox.session
+def schema(session: nox.Session) -> None:
+    """Write the files under schema/ anew."""
+    install(session, "runtime")
+    session.run("python", "-m", "pipeline", "schema")
+    session.run("python", "-m", "release", "schema")
 
 
 @nox.session

@@ -42,10 +42,20 @@ class Fault(StrEnum):
 
 
 class RemoteError(Exception):
-    """A request failed. ``retry_after`` is seconds the server asked us to wait, None if it did not say."""
+    """A request failed. ``retry_after`` is seconds the server asked us to wait, None if it did not say.
 
-    def __init__(
-        self, fault: Fault, request: str, what: str, *, status: int | None = None, retry_after: float | None = None
+    ``hint`` is what a person can do about it, None where the kind of fault says enough.
+    """
+
+    def __init__(  # noqa: PLR0913  what decides about the next step, each by name
+        self,
+        fault: Fault,
+        request: str,
+        what: str,
+        *,
+        status: int | None = None,
+        retry_after: float | None = None,
+        hint: str | None = None,
     ) -> None:
         """``request`` names the call for people (``POST /repos/o/r/releases``); ``what`` is one line, never a body."""
         super().__init__(f"{request}: {what}")
@@ -54,11 +64,15 @@ class RemoteError(Exception):
         self.what = what
         self.status = status
         self.retry_after = retry_after
+        self.hint = hint
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RemoteRepository:
-    """The repository as the token sees it; ``clock_skew`` is the server's clock minus ours, in seconds."""
+    """The repository as the token sees it; ``clock_skew`` is the server's clock minus ours, in seconds.
+
+    ``can_push`` is False where GitHub says so. Of an app's token (GITHUB_TOKEN is one) it does not: trying will tell.
+    """
 
     full_name: str
     private: bool

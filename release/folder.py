@@ -1,0 +1,50 @@
+"""The release's folder: assets lie flat in dist/<version>/, and every file appears whole or not at all."""
+
+from __future__ import annotations
+
+__all__ = ["OWN_FOLDER", "asset_of", "replace_file"]
+
+import hashlib
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from release.errors import SealError
+from release.model import Asset, AssetKind
+
+OWN_FOLDER = "release"
+"""Below dist/<version>/: what publishing keeps for itself (state, notes, the previous manifest); never an asset."""
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a file in one step: after a kill it holds its old content or the new one, never a part."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            Path(name).chmod(0o644)  # mkstemp keeps files to their owner, and these are to be read
+            Path(name).replace(path)
+        except BaseException:
+            with suppress(OSError):
+                Path(name).unlink()
+            raise
+    except OSError as error:
+        msg = f"it cannot be written: {error.strerror or error}"
+        raise SealError(msg, where=str(path), hint="make room, or check the folder's permissions") from error
+
+
+def asset_of(path: Path, kind: AssetKind) -> Asset:
+    """Describe a file as it lies there; it is read once."""
+    try:
+        with path.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            size = stream.tell()
+    except OSError as error:
+        msg = f"it cannot be read: {error.strerror or error}"
+        raise SealError(msg, where=str(path), hint="run build-matrix again: it writes the reports") from error
+    return Asset(name=path.name, path=path, size=size, sha256=digest, kind=kind)

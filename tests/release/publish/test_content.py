@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from release.github.remote import Fault, RemoteAsset, RemoteError
+from release.publish.content import arrive, fetch, sha256_of
+from tests.release.publish.fake_remote import FakeHub, FakeRemote
+
+
+class _Endless(FakeRemote):
+    """Sends without end, and notes whether anybody hung up."""
+
+    closed = False
+    seconds = 0.0
+
+    def download(self, asset: RemoteAsset, *, seconds: float) -> Iterator[bytes]:
+        self.seconds = seconds
+        try:
+            while True:
+                yield bytes(1000)
+        finally:
+            self.closed = True
+
+
+class _Plain(FakeRemote):
+    """Gives an iterator that has nothing to close."""
+
+    def download(self, asset: RemoteAsset, *, seconds: float) -> Iterator[bytes]:
+        return iter([b"ab", b"c"])
+
+
+def _asset(size: int) -> RemoteAsset:
+    return RemoteAsset(id=1, name="a", size=size, state="uploaded", digest=None, download_url="")
+
+
+def test_what_is_too_long_is_cut_off_and_the_connection_closed() -> None:
+    remote = _Endless(FakeHub())
+
+    assert arrive(remote, _asset(2500), expected=2500).size == 3000
+    assert remote.closed
+    assert remote.seconds == 120 + 2500 / 2_000_000
+
+
+def test_an_unknown_length_is_cut_off_too() -> None:
+    remote = _Endless(FakeHub())
+
+    assert fetch(remote, _asset(5), limit=2500) is None
+    assert remote.closed
+
+
+def test_what_arrives_is_hashed_and_written(tmp_path: Path) -> None:
+    into = tmp_path / "a"
+
+    arrived = arrive(_Plain(FakeHub()), _asset(3), expected=3, into=into)
+
+    assert arrived.sha256 == hashlib.sha256(b"abc").hexdigest() == sha256_of(into)
+    assert fetch(_Plain(FakeHub()), _asset(3), limit=3) == b"abc"
+
+
+def test_what_is_too_short_is_a_broken_connection() -> None:
+    with pytest.raises(RemoteError, match="only 3 of 4 bytes came") as caught:
+        arrive(_Plain(FakeHub()), _asset(4), expected=4)
+
+    assert caught.value.fault is Fault.NETWORK
