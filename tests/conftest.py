@@ -8,6 +8,9 @@ from typing import NoReturn
 
 import pytest
 
+from tests.github.contract import check
+from tests.github.fake import FakeGitHub
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--run-docker", action="store_true", help="run the tests that need a Docker engine")
@@ -16,6 +19,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--run-network", action="store_true", help="run the tests that reach a package registry")
     parser.addoption("--bundles", metavar="DIR", help="run the tests that need really built bundles, found in DIR")
     parser.addoption("--update-golden", action="store_true", help="rewrite the golden files")
+
+
+def pytest_configure() -> None:
+    """Hold every exchange with the fake GitHub, in whatever test, to GitHub's own description."""
+    FakeGitHub.observers.append(check)
 
 
 _NEEDS = {

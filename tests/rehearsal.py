@@ -77,6 +77,10 @@ class Rehearsal:
         self.matrix = self.folder / "matrix.yaml"
         self.matrix.write_text(waived_matrix((ROOT / "matrix.yaml").read_text(encoding="utf-8"), today))
         (self.folder / "containers").symlink_to(ROOT / "containers")
+        self.build()
+
+    def build(self) -> None:
+        """Run build-matrix with the fake engine."""
         self.run(
             "pipeline", "build-matrix", "--engine", "fake", "--profile", "release", "--all",
             "--matrix", str(self.matrix), "--store", str(self.folder / "store"), "--dist", str(self.dist),
@@ -96,19 +100,19 @@ class Rehearsal:
     @contextlib.contextmanager
     def stand_in(self) -> Iterator[str]:
         """Start the stand-in for GitHub and give its address."""
-        log = (self.folder / "github.log").open("w")
-        server = subprocess.Popen(
-            [sys.executable, "-m", "tests.github", "--port", "0", "--repo", REPO, "--token", TOKEN,
-             "--tag", f"{self.tag}={COMMIT}", "--keep", str(self.folder / "github")],
-            cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True,
-        )  # fmt: skip
-        try:
-            assert server.stdout is not None
-            yield server.stdout.readline().strip()
-        finally:
-            server.send_signal(signal.SIGTERM)
-            server.wait(10)
-            log.close()
+        with (
+            (self.folder / "github.log").open("w") as log,
+            subprocess.Popen(
+                [sys.executable, "-m", "tests.github", "--port", "0", "--repo", REPO, "--token", TOKEN,
+                 "--tag", f"{self.tag}={COMMIT}", "--keep", str(self.folder / "github")],
+                cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True,
+            ) as server,
+        ):  # fmt: skip
+            try:
+                assert server.stdout is not None
+                yield server.stdout.readline().strip()
+            finally:
+                server.send_signal(signal.SIGTERM)
 
     def keygen(self) -> None:
         """Make the key that is thrown away; without a password, since nobody is there to type one."""

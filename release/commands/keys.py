@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ask_password", "keygen_command", "pubkey_command", "public_key", "rotate_command"]
+__all__ = ["keygen_command", "pubkey_command", "public_key", "rotate_command", "signing_key"]
 
 import argparse
 import datetime
@@ -16,19 +16,28 @@ from pipeline.console import show
 from pipeline.errors import UsageError
 from release.errors import KeyFileError
 from release.keys.generate import write_key_pair
-from release.keys.keyfile import PublicKey
+from release.keys.keyfile import PublicKey, SecretKey
 from release.keys.pem import spki_pem
 from release.keys.ring import add_rotation
 from release.keys.rotation import make_rotation
-from release.keys.sources import PASSWORD_VARIABLE, open_public, open_secret
+from release.keys.sources import KEY_VARIABLE, PASSWORD_VARIABLE, open_public, open_secret
 
 PUBLIC_VARIABLE = "LLAMATRIX_PUBLIC_KEY"
 _PUBLIC_FILE = Path("minisign.pub")
 
 
-def ask_password() -> Callable[[str], str] | None:
+def _ask_password() -> Callable[[str], str] | None:
     """Give what asks for a password without showing it, or None where nobody could answer."""
     return getpass.getpass if sys.stdin.isatty() else None
+
+
+def signing_key(file: Path | None) -> SecretKey:
+    """Open the signing key, and take it out of the environment: no program that is started later inherits it."""
+    try:
+        return open_secret(file=file, environ=os.environ, ask=_ask_password())
+    finally:
+        for name in (KEY_VARIABLE, PASSWORD_VARIABLE):
+            os.environ.pop(name, None)
 
 
 def public_key(source: str | None, environ: Mapping[str, str]) -> PublicKey:
@@ -47,7 +56,7 @@ def public_key(source: str | None, environ: Mapping[str, str]) -> PublicKey:
 
 def keygen_command(arguments: argparse.Namespace) -> int:
     """Make a key pair."""
-    password = None if arguments.no_password else _new_password(os.environ, ask_password())
+    password = None if arguments.no_password else _new_password(os.environ, _ask_password())
     made = write_key_pair(arguments.key, arguments.public_key, password=password)
     show(f"wrote {arguments.key} (secret, keep it) and {arguments.public_key}\n{made.text}\n")
     return 0
@@ -70,7 +79,7 @@ def _new_password(environ: Mapping[str, str], ask: Callable[[str], str] | None) 
 
 def rotate_command(arguments: argparse.Namespace) -> int:
     """Let the old key name the new one."""
-    old = open_secret(file=arguments.key, environ=os.environ, ask=ask_password())
+    old = signing_key(arguments.key)
     new = open_public(arguments.new)
     today = datetime.datetime.now(tz=datetime.UTC).date()
     rotation = make_rotation(old, new, repo=arguments.repo, reason=arguments.reason, day=today)

@@ -5,7 +5,6 @@ from __future__ import annotations
 __all__ = ["preflight_command", "publish_command", "seal_command"]
 
 import argparse
-import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from pathlib import Path
 from pipeline.console import show
 from pipeline.errors import UsageError
 from release.collect import collect
-from release.commands.keys import ask_password
+from release.commands.keys import signing_key
 from release.errors import ManifestError, SignatureError
 from release.github.client import connect
 from release.github.rehearsed import RehearsedRemote
@@ -23,7 +22,6 @@ from release.github.retry import Budget, Patience, upload_seconds
 from release.keys.keyfile import PublicKey, SecretKey
 from release.keys.minisign import verify_bytes
 from release.keys.ring import known_keys
-from release.keys.sources import open_secret
 from release.manifest.reading import read
 from release.manifest.records import Manifest
 from release.model import Collection, Sealed
@@ -45,7 +43,7 @@ def preflight_command(arguments: argparse.Namespace) -> int:
     """Say everything that stands in the way of this release."""
     session = Session.open(arguments)
     say = _teller()
-    ready = _look_ahead(session, _remote(session, say), say)
+    ready = _look_ahead(session, _remote(session), say)
     if ready.published is not None:
         say(f"{session.release.tag} is published already: {ready.published.url}")
     say("nothing stands in the way")
@@ -55,7 +53,7 @@ def preflight_command(arguments: argparse.Namespace) -> int:
 def seal_command(arguments: argparse.Namespace) -> int:
     """Write everything that vouches for the bundles; no network."""
     session = Session.open(arguments)
-    key = open_secret(file=arguments.key, environ=os.environ, ask=ask_password())
+    key = signing_key(arguments.key)
     previous = None
     if arguments.previous is not None:
         previous = read(_bytes(arguments.previous), where=str(arguments.previous))
@@ -68,10 +66,10 @@ def publish_command(arguments: argparse.Namespace) -> int:
     """Preflight, collect, seal, check as a user, upload, check again, publish, and verify from outside."""
     session = Session.open(arguments)
     say = _teller()
-    key = open_secret(file=arguments.key, environ=os.environ, ask=ask_password())
+    key = signing_key(arguments.key)
     if arguments.dry_run:
         return _dry_run(session, key, say)
-    remote = _remote(session, say)
+    remote = _remote(session)
     ready = _look_ahead(session, remote, say)
     collection = _collected(session)
     previous = _trusted_previous(session, ready.previous, key.public)
@@ -79,7 +77,7 @@ def publish_command(arguments: argparse.Namespace) -> int:
     before_upload(
         sealed, remote, patience=_patience(_LOOK, say), api=session.forge.api, has_token=session.token is not None
     )
-    anonymous = connect(api=session.forge.api, repo=session.release.repo, token=None, say=say)
+    anonymous = connect(api=session.forge.api, repo=session.release.repo, token=None)
     _publish(session, sealed, remote, anonymous, key.public, session.own / STATE_NAME, say)
     return 0
 
@@ -98,7 +96,7 @@ def _dry_run(session: Session, key: SecretKey, say: Callable[[str], None]) -> in
     # An imagined repository takes anything; whether GitHub may have forged bundles is not its question.
     before_upload(sealed, remote, patience=_patience(_LOOK, say), api="http://127.0.0.1")
     with tempfile.TemporaryDirectory(prefix="llamatrix-dry-run-") as name:
-        _publish(session, sealed, remote, remote, key.public, Path(name) / STATE_NAME, say)
+        _publish(session, sealed, remote, remote.stranger(), key.public, Path(name) / STATE_NAME, say)
     show((session.own / NOTES_NAME).read_text(encoding="utf-8"))
     say(f"dry run: {len(sealed.assets)} files would be published, nothing was")
     return 0
@@ -194,8 +192,8 @@ def _trusted_previous(session: Session, previous: Previous | None, key: PublicKe
     )
 
 
-def _remote(session: Session, say: Callable[[str], None]) -> Remote:
-    return connect(api=session.forge.api, repo=session.release.repo, token=session.token, say=say)
+def _remote(session: Session) -> Remote:
+    return connect(api=session.forge.api, repo=session.release.repo, token=session.token)
 
 
 def _patience(seconds: float, say: Callable[[str], None]) -> Patience:

@@ -66,7 +66,7 @@ def _verify_tag(arguments: argparse.Namespace, repo: str | None, *, key: PublicK
 
     forge = Forge.of(arguments.api, os.environ)
     # Without a token on purpose: what only its owner can see is not published.
-    remote = connect(api=forge.api, repo=repo, token=None, say=say)
+    remote = connect(api=forge.api, repo=repo, token=None)
     with tempfile.TemporaryDirectory(prefix="llamatrix-verify-") as name:
         return verify_tag(
             remote,

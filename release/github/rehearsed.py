@@ -8,6 +8,7 @@ from __future__ import annotations
 
 __all__ = ["RehearsedRemote"]
 
+import copy
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -51,6 +52,13 @@ class RehearsedRemote:
         self._say = say
         self._releases: dict[int, _Imagined] = {}
         self._last = 0
+        self._strange = False
+
+    def stranger(self) -> RehearsedRemote:
+        """Give the same repository as somebody without a token sees it; its requests go to the same list."""
+        other = copy.copy(self)
+        other._strange = True  # noqa: SLF001  one of our own
+        return other
 
     def repository(self) -> RemoteRepository:
         """Give the repository: public, and ours to write."""
@@ -71,7 +79,8 @@ class RehearsedRemote:
 
     def releases(self) -> tuple[RemoteRelease, ...]:
         """List every release, newest first."""
-        found = [each.release for _, each in sorted(self._releases.items(), reverse=True)]
+        every = [each.release for _, each in sorted(self._releases.items(), reverse=True)]
+        found = [release for release in every if self._sees(release)]
         self._pages(self._calls.releases, len(found))
         return tuple(found)
 
@@ -79,7 +88,7 @@ class RehearsedRemote:
         """Give one release by its number, or None."""
         self._note(self._calls.release(release_id))
         found = self._releases.get(release_id)
-        return found.release if found else None
+        return found.release if found and self._sees(found.release) else None
 
     def release_by_tag(self, tag: str) -> RemoteRelease | None:
         """Give the published release of a tag, or None."""
@@ -169,9 +178,12 @@ class RehearsedRemote:
     def download(self, asset: RemoteAsset, *, seconds: float) -> Iterator[bytes]:  # noqa: ARG002  nothing takes time
         """Give back the bytes of the file that was uploaded."""
         call = self._calls.download(asset.id)
-        self._note(call)
+        if self._strange:
+            self._write(f"GET {asset.download_url}")
+        else:
+            self._note(call)
         for each in self._releases.values():
-            if asset.id in each.assets:
+            if asset.id in each.assets and self._sees(each.release):
                 path = each.assets[asset.id][1]
                 try:
                     with path.open("rb") as file:
@@ -182,6 +194,9 @@ class RehearsedRemote:
                     raise PublishError(what, where=str(path), hint="seal again") from error
                 return
         raise RemoteError(Fault.NOT_FOUND, str(call), Fault.NOT_FOUND.value)
+
+    def _sees(self, release: RemoteRelease) -> bool:
+        return not (self._strange and release.draft)
 
     def _number(self) -> int:
         self._last += 1

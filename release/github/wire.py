@@ -88,7 +88,7 @@ class Exchange:
 
     def __enter__(self) -> Self:
         self._end = time.monotonic() + self.seconds
-        pass
+        self._timer.start()
         return self
 
     def __exit__(
@@ -96,7 +96,7 @@ class Exchange:
     ) -> None:
         self._timer.cancel()
         if threading.current_thread() is not self._timer:  # a generator may be collected in any thread
-            pass
+            self._timer.join()
         self._socket = None
 
     @contextlib.contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from release.errors import KeyFileError
 from release.keys.keyfile import PublicKey
-from release.keys.rotation import SignedRotation, follow
+from release.keys.rotation import SignedRotation, follow, read_rotation
 from release.keys.sources import open_public
 
 _NAME = re.compile(r"(\d{3})-[0-9A-F]{16}-[0-9A-F]{16}\.json", re.ASCII)
@@ -31,6 +31,10 @@ def read_rotations(folder: Path) -> tuple[SignedRotation, ...]:
 def add_rotation(folder: Path, old: PublicKey, new: PublicKey, rotation: SignedRotation) -> Path:
     """Put a statement behind the others, and the old public key beside them; nothing is overwritten."""
     earlier = read_rotations(folder)
+    last = read_rotation(earlier[-1].statement).new_id if earlier else old.id_text
+    if last != old.id_text:
+        msg = f"the last statement there leads to key {last}, not to {old.id_text}"
+        raise KeyFileError(msg, where=str(folder), hint="rotate from the key that is in use")
     number = len(earlier) + 1
     if number > _MOST:
         msg = "there are 999 rotations already"

@@ -63,9 +63,7 @@ def generate(
     rules = collection.matrix.release
     if rules is None:
         msg = "matrix.yaml has no release section"
-        raise ManifestError(
-            msg, where=_WHERE, hint="it says the order, the defaults and the drivers; see docs/manifest.md"
-        )
+        raise ManifestError(msg, where=_WHERE, hint="add it: order, defaults and drivers are decided there")
     maker = _Maker(collection=collection, release=release, rules=rules, sboms=sboms, previous=previous)
     projects = maker.projects()
     history = maker.history()

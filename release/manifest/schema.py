@@ -1,8 +1,8 @@
 """The JSON Schema of manifest.json, generated from ``records.py``: a public contract that is only ever extended.
 
-``python -m release.manifest.schema`` rewrites ``schema/manifest.schema.json``; one test proves that file current, another
-that no field of an earlier version is gone. Unlike our own reader the schema allows keys it does not name, since clients
-must ignore those: a manifest of a later version stays valid under an earlier schema.
+``python -m release.manifest.schema`` rewrites ``schema/manifest.schema.json``; one test proves that file current,
+another that no field of an earlier version is gone. Unlike our own reader the schema allows keys it does not name, for
+clients must ignore those: a manifest of a later version stays valid under an earlier schema.
 """
 
 from __future__ import annotations

@@ -120,14 +120,14 @@ def _pin(project: ProjectEntry | None) -> str | None:
 
 
 def _cells(now: Mapping[str, VariantEntry], then: Mapping[str, VariantEntry]) -> Iterator[Change]:
-    for cell in {*now, *then}:
-        new, old = now.get(cell), then.get(cell)
-        if old is None and new is not None:
+    for cell, new in now.items():
+        old = then.get(cell)
+        if old is None:
             yield Change(kind=ChangeKind.NEW, subject=cell, before=None, after=_sizes(new))
-        elif new is None and old is not None:
-            yield Change(kind=ChangeKind.DROPPED, subject=cell, before=_sizes(old), after=None)
-        elif new is not None and old is not None:
+        else:
             yield from _differences(cell, new, old)
+    for cell in then.keys() - now.keys():
+        yield Change(kind=ChangeKind.DROPPED, subject=cell, before=_sizes(then[cell]), after=None)
 
 
 _LOOKS: Mapping[ChangeKind, Callable[[VariantEntry], str]] = {

@@ -6,11 +6,12 @@ __all__ = ["Published", "publish"]
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from release.errors import ForeignReleaseError, PublishError
-from release.github.remote import Remote, RemoteRelease
-from release.github.retry import Patience
+from release.errors import ForeignReleaseError, GitHubError, PublishError
+from release.github.remote import Fault, Remote, RemoteRelease
+from release.github.retry import Patience, fault_of
 from release.model import Sealed
 from release.publish.assets import Moved, upload_assets
 from release.publish.barrier import check_draft, settled_differences
@@ -19,7 +20,7 @@ from release.publish.going_public import go_public, published_release
 from release.publish.limits import limit_problems
 from release.publish.outside import verify_outside
 from release.publish.state import Phase, State, StateFile
-from release.publish.work import OvertakenError, Work
+from release.publish.work import OvertakenError, Work, gone
 
 _SHOWN = 10
 
@@ -103,12 +104,18 @@ def _make_public(work: Work, verifier: Callable[[Path], None]) -> tuple[RemoteRe
         _compare(work, draft)
         return draft, Moved(uploaded=(), kept=tuple(asset.name for asset in work.sealed.assets))
     moved = Moved(uploaded=(), kept=())
+    patience, still = work.patience, partial(work.remote.release, draft.id)
     try:
         moved = upload_assets(work, draft.id)
         repaired = check_draft(work, draft.id, verifier)
         release = go_public(work, draft.id)
     except OvertakenError as error:
         release, repaired = error.release, ()
+    except GitHubError as error:
+        # Whatever was asked for is not found if the whole draft is not there any more.
+        if fault_of(error) is not Fault.NOT_FOUND or patience.read(still, what="look at the draft") is not None:
+            raise
+        raise gone(work, draft.id) from error
     if release.id != draft.id or work.state.state.phase is not Phase.PUBLISHING:
         _compare(work, release)
         work.say(f"another publisher was faster, with the same bytes: {release.url}")

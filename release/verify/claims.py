@@ -13,7 +13,7 @@ from release.manifest.reading import MAX_BYTES, read
 from release.manifest.records import Artifact, Manifest, Reference
 from release.model import ReleaseId
 from release.verify.case import Case
-from release.verify.names import ARCHIVE_SUFFIX, MANIFEST, PROVENANCE, SBOM_SUFFIX, SIGNATURE, SUMS, sbom_of
+from release.verify.names import MANIFEST, PROVENANCE, SBOM_SUFFIX, SIGNATURE, SUMS, sbom_of
 from release.verify.signatures import check_signature
 
 _DAY = 10
@@ -132,8 +132,6 @@ def _offer(case: Case, manifest: Manifest, artifact: Artifact) -> list[str]:
         found.append(f"{MANIFEST} offers {artifact.name}, and {SUMS} does not list it")
     elif listed != artifact.sha256:
         found.append(f"{artifact.name}: {MANIFEST} says the SHA-256 {artifact.sha256}, {SUMS} says {listed}")
-    if not artifact.name.endswith(ARCHIVE_SUFFIX):
-        found.append(f"{MANIFEST} offers {artifact.name}, which is no {ARCHIVE_SUFFIX}")
     found += [
         f"{artifact.name} is revoked: {gone.reason}" for gone in manifest.revoked if gone.sha256 == artifact.sha256
     ]

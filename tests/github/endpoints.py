@@ -100,7 +100,7 @@ def _page(exchange: Exchange, items: list[object]) -> Reply:
     links = []
     for rel, target in wanted.items():
         query = urlencode({**exchange.query, "per_page": size, "page": target})
-        links.append(f'<{exchange.base}{exchange.path}?{query}>; rel="{rel}"')
+        links.append(f'<{exchange.hosts.api}{exchange.path}?{query}>; rel="{rel}"')
     headers = {"Link": ", ".join(links)} if links else {}
     return Reply(status=200, json=items[(page - 1) * size : page * size], headers=headers)
 
@@ -111,14 +111,14 @@ def _rate_limit(state: State, exchange: Exchange, releases: Releases) -> Reply:
 
 
 def _repository(state: State, exchange: Exchange, releases: Releases) -> Reply:
-    return Reply(status=200, json=render.repository_json(state, exchange.token, exchange.base))
+    return Reply(status=200, json=render.repository_json(state, exchange.token, exchange.hosts))
 
 
 def _ref(state: State, exchange: Exchange, releases: Releases) -> Reply:
     kind, _, name = exchange.route.params["ref"].partition("/")
     if kind != "tags" or name not in state.tags:
         raise refusals.not_found()
-    return Reply(status=200, json=render.ref_json(state, name, exchange.base))
+    return Reply(status=200, json=render.ref_json(state, name, exchange.hosts))
 
 
 def _tag_object(state: State, exchange: Exchange, releases: Releases) -> Reply:
@@ -126,7 +126,7 @@ def _tag_object(state: State, exchange: Exchange, releases: Releases) -> Reply:
     names = [name for name, target in state.tags.items() if target.sha == sha]
     if sha not in state.tag_objects:
         raise refusals.not_found()
-    return Reply(status=200, json=render.tag_object_json(state, (names or [sha])[0], sha, exchange.base))
+    return Reply(status=200, json=render.tag_object_json(state, (names or [sha])[0], sha, exchange.hosts))
 
 
 def _immutable(state: State, exchange: Exchange, releases: Releases) -> Reply:
@@ -141,18 +141,18 @@ def _immutable(state: State, exchange: Exchange, releases: Releases) -> Reply:
 
 def _list_releases(state: State, exchange: Exchange, releases: Releases) -> Reply:
     newest = sorted(releases.values(), key=lambda r: -r.id)
-    seen = [render.release_json(state, r, exchange.base) for r in newest if _visible(r, exchange)]
+    seen = [render.release_json(state, r, exchange.hosts) for r in newest if _visible(r, exchange)]
     return _page(exchange, list(seen))
 
 
 def _get(state: State, exchange: Exchange, releases: Releases) -> Reply:
-    return Reply(status=200, json=render.release_json(state, find_release(exchange, releases), exchange.base))
+    return Reply(status=200, json=render.release_json(state, find_release(exchange, releases), exchange.hosts))
 
 
 def _by_tag(state: State, exchange: Exchange, releases: Releases) -> Reply:
     for release in releases.values():
         if release.tag == exchange.route.params["tag"] and not release.draft:
-            return Reply(status=200, json=render.release_json(state, release, exchange.base))
+            return Reply(status=200, json=render.release_json(state, release, exchange.hosts))
     raise refusals.not_found()
 
 
@@ -160,18 +160,18 @@ def _latest(state: State, exchange: Exchange, releases: Releases) -> Reply:
     release = actions.latest(state)
     if release is None:
         raise refusals.not_found()
-    return Reply(status=200, json=render.release_json(state, release, exchange.base))
+    return Reply(status=200, json=render.release_json(state, release, exchange.hosts))
 
 
 def _create(state: State, exchange: Exchange, releases: Releases) -> Reply:
     release = actions.create(state, actor(exchange), _fields(exchange))
-    shown = render.release_json(state, release, exchange.base)
+    shown = render.release_json(state, release, exchange.hosts)
     return Reply(status=201, json=shown, headers={"Location": str(shown["url"])})
 
 
 def _patch(state: State, exchange: Exchange, releases: Releases) -> Reply:
     release = actions.edit(state, actor(exchange), find_release(exchange, releases), _fields(exchange))
-    return Reply(status=200, json=render.release_json(state, release, exchange.base))
+    return Reply(status=200, json=render.release_json(state, release, exchange.hosts))
 
 
 def _delete_release(state: State, exchange: Exchange, releases: Releases) -> Reply:
@@ -183,24 +183,24 @@ def _notes(state: State, exchange: Exchange, releases: Releases) -> Reply:
     tag = _fields(exchange).get("tag_name")
     if not isinstance(tag, str):
         raise refusals.not_found()
-    changelog = f"**Full Changelog**: {exchange.base}/{state.repo}/commits/{tag}"
+    changelog = f"**Full Changelog**: {exchange.hosts.web}/{state.repo}/commits/{tag}"
     return Reply(status=200, json={"name": tag, "body": changelog})
 
 
 def _list_assets(state: State, exchange: Exchange, releases: Releases) -> Reply:
     release = find_release(exchange, releases)
-    return _page(exchange, [render.asset_json(state, release, asset, exchange.base) for asset in release.assets])
+    return _page(exchange, [render.asset_json(state, release, asset, exchange.hosts) for asset in release.assets])
 
 
 def _get_asset(state: State, exchange: Exchange, releases: Releases) -> Reply:
     release, asset = _find_asset(exchange, releases)
-    return Reply(status=200, json=render.asset_json(state, release, asset, exchange.base))
+    return Reply(status=200, json=render.asset_json(state, release, asset, exchange.hosts))
 
 
 def _patch_asset(state: State, exchange: Exchange, releases: Releases) -> Reply:
     release, asset = _find_asset(exchange, releases)
     actions.edit_asset(state, actor(exchange), release, asset, _fields(exchange))
-    return Reply(status=200, json=render.asset_json(state, release, asset, exchange.base))
+    return Reply(status=200, json=render.asset_json(state, release, asset, exchange.hosts))
 
 
 def _delete_asset(state: State, exchange: Exchange, releases: Releases) -> Reply:
@@ -213,7 +213,7 @@ def _to_storage(asset: Asset, exchange: Exchange) -> Reply:
     if not asset.complete or asset.body is None:
         raise refusals.not_found()
     # Whoever has the address may read, token or not: the signature in it is what allows it.
-    location = f"{exchange.base}/storage/{asset.id}?sig={asset.body.sha256[:16]}"
+    location = f"{exchange.hosts.web}/storage/{asset.id}?sig={asset.body.sha256[:16]}"
     return Reply(status=302, headers={"Location": location})
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ["DroppedError", "Exchange", "Reply"]
+__all__ = ["DroppedError", "Exchange", "Hosts", "Reply"]
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Self
 
 from tests.github.routes import Call, Route
 from tests.github.state import Token
@@ -13,6 +14,26 @@ from tests.github.state import Token
 
 class DroppedError(Exception):
     """The connection is over, without an answer."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hosts:
+    """Three base addresses: one and the same, or ``api.X``, ``uploads.X`` and ``X`` for who comes through a proxy.
+
+    PyGithub opens a connection of its own for uploads only where their host differs, as it does on the real GitHub.
+    """
+
+    api: str
+    uploads: str
+    web: str
+
+    @classmethod
+    def of(cls, host: str) -> Self:
+        """Find the three by the host of one of them."""
+        name = host.removesuffix(":80").removeprefix("api.").removeprefix("uploads.")
+        if "github" not in name:
+            return cls(api=f"http://{host}", uploads=f"http://{host}", web=f"http://{host}")
+        return cls(api=f"http://api.{name}", uploads=f"http://uploads.{name}", web=f"http://{name}")
 
 
 @dataclass(kw_only=True, slots=True)
@@ -56,9 +77,9 @@ class Exchange:
         return self.route.call
 
     @property
-    def base(self) -> str:
-        """The address the client used for us."""
-        return f"http://{self.host}"
+    def hosts(self) -> Hosts:
+        """The addresses the client knows us by."""
+        return Hosts.of(self.host)
 
     def __str__(self) -> str:
         """One line for a failing test's message."""

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 __all__ = ["FakeGitHub"]
 
-import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
 from tests.github.bodies import Bodies
 from tests.github.exchanges import Exchange
@@ -23,9 +22,14 @@ KEEP_LIMIT = 32 << 20
 class FakeGitHub:
     """One repository on a GitHub of its own; API, uploads and web host share one address.
 
+    A client whose HTTP proxy is ``url`` may also call it ``http://api.github.localhost``: then the hosts are apart.
+
     ``state`` is what it knows, ``faults`` what shall go wrong, ``requests`` what was asked and answered. It may be
     stopped and started again: the state stays, the address changes.
     """
+
+    observers: ClassVar[list[Callable[[list[Exchange]], None]]] = []
+    """Called with every exchange when a fake stops; the test run holds them all to GitHub's description."""
 
     def __init__(  # noqa: PLR0913 - what a test wants to set up, each by name
         self,
@@ -49,7 +53,6 @@ class FakeGitHub:
         self._world = World(state=self.state, bodies=Bodies(keep_limit=keep_limit, spool=spool), faults=self.faults)
         self._port = port
         self._server: Server | None = None
-        self._thread: threading.Thread | None = None
 
     @property
     def url(self) -> str:
@@ -57,7 +60,7 @@ class FakeGitHub:
         if self._server is None:
             msg = "the fake GitHub is not running: use it in a with statement"
             raise RuntimeError(msg)
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return f"http://127.0.0.1:{self._server.server_port}"
 
     @property
     def requests(self) -> list[Exchange]:
@@ -68,18 +71,17 @@ class FakeGitHub:
         """Listen."""
         self.faults.released.clear()
         self._server = Server(self._world, self._port)
-        # The interval is how long stopping takes, not how long a request waits.
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
-        self._thread.start()
+        self._server.start()
         return self
 
     def stop(self) -> None:
         """Stop listening, end all connections, and raise what went wrong inside the fake itself."""
-        if self._server is None or self._thread is None:
+        if self._server is None:
             return
         self._server.stop()
-        self._thread.join()
-        self._server = self._thread = None
+        self._server = None
+        for observe in self.observers:
+            observe(self.requests)
         if self._world.errors:
             msg = "the fake GitHub itself failed"
             raise RuntimeError(msg) from self._world.errors[0]

@@ -181,7 +181,7 @@ class Handler(Wire):
             )
         self._receive(exchange, upload, due)
         with state.lock:
-            shown = render.asset_json(state, release, upload.asset, exchange.base)
+            shown = render.asset_json(state, release, upload.asset, exchange.hosts)
         return Reply(status=201, json=shown, headers={"Location": str(shown["url"])})
 
     def _receive(self, exchange: Exchange, upload: Upload, due: Due) -> None:

@@ -1,4 +1,4 @@
-"""The records as GitHub's JSON. ``base`` is the address the client used, so that every link leads back here."""
+"""The records as GitHub's JSON. ``hosts`` are the addresses the client uses, so that every link leads back here."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ __all__ = ["asset_json", "ref_json", "release_json", "repository_json", "tag_obj
 import base64
 from urllib.parse import quote
 
+from tests.github.exchanges import Hosts
 from tests.github.state import Asset, Release, State, TagObject, Token
 
 Json = dict[str, object]
@@ -39,10 +40,10 @@ def node_id(kind: str, number: int) -> str:
     return base64.b64encode(f"{len(kind):02d}:{kind}{number}".encode()).decode()
 
 
-def user_json(state: State, login: str, base: str) -> Json:
+def user_json(state: State, login: str, hosts: Hosts) -> Json:
     """The short form of a user."""
     number = state.user_ids.setdefault(login, 1001 + len(state.user_ids))
-    api = f"{base}/users/{login}"
+    api = f"{hosts.api}/users/{login}"
     return {
         "login": login,
         "id": number,
@@ -50,7 +51,7 @@ def user_json(state: State, login: str, base: str) -> Json:
         "avatar_url": f"https://avatars.githubusercontent.com/u/{number}?v=4",
         "gravatar_id": "",
         "url": api,
-        "html_url": f"{base}/{login}",
+        "html_url": f"{hosts.web}/{login}",
         **_links(api, _USER_LINKS),
         "type": "User",
         "site_admin": False,
@@ -62,16 +63,16 @@ def shown_tag(release: Release) -> str:
     return f"untagged-{release.id:020x}" if release.draft else quote(release.tag)
 
 
-def asset_json(state: State, release: Release, asset: Asset, base: str) -> Json:
+def asset_json(state: State, release: Release, asset: Asset, hosts: Hosts) -> Json:
     """One asset."""
-    api = f"{base}/repos/{state.repo}"
+    api = f"{hosts.api}/repos/{state.repo}"
     return {
         "url": f"{api}/releases/assets/{asset.id}",
         "id": asset.id,
         "node_id": node_id("ReleaseAsset", asset.id),
         "name": asset.name,
         "label": asset.label,
-        "uploader": user_json(state, asset.uploader, base),
+        "uploader": user_json(state, asset.uploader, hosts),
         "content_type": asset.content_type,
         "state": asset.state,
         "size": asset.size,
@@ -79,21 +80,21 @@ def asset_json(state: State, release: Release, asset: Asset, base: str) -> Json:
         "download_count": asset.downloads,
         "created_at": state.stamp(asset.created_at),
         "updated_at": state.stamp(asset.updated_at),
-        "browser_download_url": f"{base}/{state.repo}/releases/download/{shown_tag(release)}/{quote(asset.name)}",
+        "browser_download_url": f"{hosts.web}/{state.repo}/releases/download/{shown_tag(release)}/{quote(asset.name)}",
     }
 
 
-def release_json(state: State, release: Release, base: str) -> Json:
+def release_json(state: State, release: Release, hosts: Hosts) -> Json:
     """One release; its ``assets`` hide what is not completely there."""
-    api = f"{base}/repos/{state.repo}"
+    api = f"{hosts.api}/repos/{state.repo}"
     url = f"{api}/releases/{release.id}"
     return {
         "url": url,
         "assets_url": f"{url}/assets",
-        "upload_url": f"{url}/assets{{?name,label}}",
-        "html_url": f"{base}/{state.repo}/releases/tag/{shown_tag(release)}",
+        "upload_url": f"{hosts.uploads}/repos/{state.repo}/releases/{release.id}/assets{{?name,label}}",
+        "html_url": f"{hosts.web}/{state.repo}/releases/tag/{shown_tag(release)}",
         "id": release.id,
-        "author": user_json(state, release.author, base),
+        "author": user_json(state, release.author, hosts),
         "node_id": node_id("Release", release.id),
         "tag_name": release.tag,
         "target_commitish": release.target,
@@ -104,17 +105,17 @@ def release_json(state: State, release: Release, base: str) -> Json:
         "created_at": state.stamp(release.created_at),
         "updated_at": state.stamp(release.updated_at),
         "published_at": state.stamp(release.published_at),
-        "assets": [asset_json(state, release, asset, base) for asset in release.assets if asset.complete],
+        "assets": [asset_json(state, release, asset, hosts) for asset in release.assets if asset.complete],
         "tarball_url": None if release.draft else f"{api}/tarball/{quote(release.tag)}",
         "zipball_url": None if release.draft else f"{api}/zipball/{quote(release.tag)}",
         "body": release.body,
     }
 
 
-def ref_json(state: State, tag: str, base: str) -> Json:
+def ref_json(state: State, tag: str, hosts: Hosts) -> Json:
     """A tag's reference; what it points at may be a tag object."""
     target = state.tags[tag]
-    api = f"{base}/repos/{state.repo}/git"
+    api = f"{hosts.api}/repos/{state.repo}/git"
     return {
         "ref": f"refs/tags/{tag}",
         "node_id": node_id("Ref", 1),
@@ -123,9 +124,9 @@ def ref_json(state: State, tag: str, base: str) -> Json:
     }
 
 
-def tag_object_json(state: State, tag: str, sha: str, base: str) -> Json:
+def tag_object_json(state: State, tag: str, sha: str, hosts: Hosts) -> Json:
     """An annotated tag."""
-    api = f"{base}/repos/{state.repo}/git"
+    api = f"{hosts.api}/repos/{state.repo}/git"
     return {
         "node_id": node_id("Tag", 1),
         "sha": sha,
@@ -143,17 +144,17 @@ def _object(target: TagObject, api: str) -> Json:
     return {"type": target.type, "sha": target.sha, "url": f"{api}/{folder}/{target.sha}"}
 
 
-def repository_json(state: State, token: Token | None, base: str) -> Json:
+def repository_json(state: State, token: Token | None, hosts: Hosts) -> Json:
     """The repository; ``permissions`` only for who says who they are."""
     owner, name = state.repo.split("/")
-    api, html = f"{base}/repos/{state.repo}", f"{base}/{state.repo}"
+    api, html = f"{hosts.api}/repos/{state.repo}", f"{hosts.web}/{state.repo}"
     since = "2024-01-02T03:04:05Z"
     shown: Json = {
         "id": 4242,
         "node_id": node_id("Repository", 4242),
         "name": name,
         "full_name": state.repo,
-        "owner": user_json(state, owner, base),
+        "owner": user_json(state, owner, hosts),
         "private": state.private,
         "visibility": "private" if state.private else "public",
         "html_url": html,

@@ -6,9 +6,11 @@ import json
 from email.utils import parsedate_to_datetime
 
 import pytest
+import requests
 
 from tests.github.api import Api
 from tests.github.fake import FakeGitHub
+from tests.github.faults import Act
 from tests.github.fixtures import COMMIT, github
 from tests.github.routes import Call, find
 from tests.github.state import NO_TOKEN, PUSH_TOKEN, READ_TOKEN, Access, Token
@@ -171,3 +173,25 @@ def test_the_state_outlives_the_server() -> None:
         assert ours.get(f"releases/{number}").status_code == 200
     assert [e.number for e in fake.requests] == [1, 2]
     fake.stop()  # a second time does nothing
+
+
+def test_a_bug_of_the_fake_is_no_fault_of_github() -> None:
+    def wrong() -> None:
+        msg = "a bug"
+        raise KeyError(msg)
+
+    fake = FakeGitHub().start()
+    fake.faults.add(Call.REPOSITORY, Act("wrong", wrong))
+    with Api(fake) as ours, pytest.raises(requests.ConnectionError):
+        ours.get("")
+    with pytest.raises(RuntimeError, match="the fake GitHub itself failed") as caught:
+        fake.stop()
+    assert isinstance(caught.value.__cause__, KeyError)
+
+
+def test_the_same_port_again() -> None:
+    with FakeGitHub() as first, Api(first) as api:
+        api.get("")
+        port = int(first.url.rpartition(":")[2])
+    with FakeGitHub(port=port) as second:
+        assert second.url == f"http://127.0.0.1:{port}"

@@ -37,8 +37,9 @@ class Library:
         self.stack = ExitStack()
 
     def repo(self, token: str = PUSH_TOKEN, **settings: Any) -> Repository:  # noqa: ANN401 - Github's own arguments
-        given = {"per_page": 100, "seconds_between_requests": 0, "seconds_between_writes": 0, **settings}
-        client = Github(auth=Auth.Token(token), base_url=self.fake.url, **given)
+        unhurried = {"seconds_between_requests": 0, "seconds_between_writes": 0}
+        given = {"base_url": self.fake.url, "per_page": 100, **unhurried, **settings}
+        client = Github(auth=Auth.Token(token), **given)
         self.stack.callback(client.close)
         return client.get_repo(self.fake.state.repo)
 
@@ -158,14 +159,26 @@ def test_without_retry_a_secondary_limit_has_a_class_of_its_own(library: Library
         draft(repo)
 
 
-def test_the_timeout_does_not_reach_uploads(library: Library, github: FakeGitHub) -> None:
-    repo = library.repo(retry=0, timeout=1)
+def test_the_timeout_does_not_reach_uploads_on_a_host_of_their_own(
+    library: Library, github: FakeGitHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", github.url)
+    repo = library.repo(retry=0, timeout=1, base_url="http://api.github.localhost")
     release = draft(repo)
+    assert release.upload_url.startswith("http://uploads.github.localhost/")
     github.faults.add(Call.UPLOAD, Hang(1.3, answer=True))
     github.faults.add(Call.GET, Hang())
     assert upload(release).state == "uploaded"
     with pytest.raises(requests.ReadTimeout):
         repo.get_release(release.id)
+
+
+def test_the_timeout_reaches_uploads_on_the_same_host(library: Library, github: FakeGitHub) -> None:
+    """The trap shows only where the hosts differ: a fake on one address would hide it."""
+    release = draft(library.repo(retry=0, timeout=1))
+    github.faults.add(Call.UPLOAD, Hang())
+    with pytest.raises(requests.ReadTimeout):
+        upload(release)
 
 
 def test_update_release_publishes_unless_it_is_told_not_to(library: Library, github: FakeGitHub) -> None:

@@ -170,3 +170,20 @@ def test_lists_of_more_than_a_page_are_as_many_requests_as_in_earnest() -> None:
     assert len(remote.releases()) == 100
     assert len(remote.requests) - before == 2
     assert remote.where == "https://github.com/o/r (dry run)"
+
+
+def test_a_stranger_sees_no_drafts_and_downloads_where_users_do(tmp_path: Path) -> None:
+    remote = rehearsed()
+    stranger = remote.stranger()
+    number = remote.create_draft(tag="v1", commit=HEAD, name="n", body="b", prerelease=False).id
+    made = remote.upload(number, name="a.txt", path=put(tmp_path, b"abc"), size=3, seconds=1)
+
+    assert (stranger.releases(), stranger.release(number), stranger.release_by_tag("v1")) == ((), None, None)
+    with pytest.raises(RemoteError):
+        next(stranger.download(made, seconds=1))
+
+    public = remote.publish(number, name="n", body="b", prerelease=False, latest=True)
+
+    assert stranger.releases() == (public,)
+    assert b"".join(stranger.download(made, seconds=1)) == b"abc"
+    assert remote.requests[-1] == "GET https://github.com/o/r/releases/download/v1/a.txt"

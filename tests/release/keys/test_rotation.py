@@ -225,6 +225,12 @@ def test_no_key_comes_back() -> None:
         _not_followed([*CHAIN, _link(KEYS[4], again, 2040)], "rotation 5: key .* was used before")
 
 
+def test_no_number_comes_back() -> None:
+    for number in (0, 1, 3):
+        alike = SecretKey(key_id=KEYS[number].key_id, seed=bytes([7]) * 32)
+        _not_followed([*CHAIN, _link(KEYS[4], alike, 2040)], "rotation 5: key .* was used before")
+
+
 def test_one_key_has_one_successor() -> None:
     thief = _link(KEYS[1], OTHER, 2031)
 

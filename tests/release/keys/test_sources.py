@@ -215,6 +215,20 @@ def test_links_of_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     _refused("reached through a link that others can change", link)
 
 
+def test_links_in_a_folder_of_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _key_file(tmp_path)
+    (tmp_path / "link").symlink_to("release.key")
+    real, folder = os.stat, tmp_path.resolve()
+
+    def elsewhere(path: Path, **options: bool) -> os.stat_result:
+        status = real(path, **options)
+        return os.stat_result((*status[:4], 4711, *status[5:])) if path == folder else status
+
+    monkeypatch.setattr(os, "stat", elsewhere)
+
+    _refused("reached through a link that others can change", tmp_path / "link")
+
+
 def test_a_circle_of_links(tmp_path: Path) -> None:
     (tmp_path / "one").symlink_to("two")
     (tmp_path / "two").symlink_to("one")

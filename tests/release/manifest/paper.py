@@ -58,6 +58,27 @@ _CORE = """\
     memory: 8GiB
     licences: [LICENSE]
 """
+_VARIANTS = """\
+  rocm-gfx1100: {backend: rocm, description: AMD GPUs}
+  metal: {backend: metal, description: Apple GPUs}
+"""
+_COMPONENTS = f"""\
+  llama.cpp/darwin-arm64/core:
+{_CORE}\
+    libraries: [libggml-base.so, libllama.so]
+    programs: [llama-cli]
+    tests: [test-sampling, test-gguf]
+    cpu_variants: [apple_m1]
+  llama.cpp/darwin-arm64/metal:
+{_CORE}\
+    libraries: [libggml-metal.so]
+  llama.cpp/linux-x86_64/cuda12:
+{_CORE}\
+    libraries: [libggml-cuda.so]
+  llama.cpp/linux-x86_64/rocm-gfx1100:
+{_CORE}\
+    libraries: [libggml-hip.so]
+"""
 _EDITS = (
     (
         '      pending: {cuda12: "a CUDA 12 image"}\n',
@@ -66,19 +87,8 @@ _EDITS = (
     ("  platform: [linux-x86_64, linux-aarch64]\n", "  platform: [linux-x86_64, linux-aarch64, darwin-arm64]\n"),
     ("  variant: [cpu, cuda12, vulkan, all]\n", "  variant: [cpu, cuda12, rocm-gfx1100, vulkan, metal, all]\n"),
     ("\nplatforms:\n", "\nplatforms:\n  darwin-arm64: {os: darwin, arch: arm64, target: arm64-apple-macos13.3}\n"),
-    (
-        "\nvariants:\n",
-        "\nvariants:\n  rocm-gfx1100: {backend: rocm, description: AMD GPUs}\n"
-        "  metal: {backend: metal, description: Apple GPUs}\n",
-    ),
-    (
-        "\ncomponents:\n",
-        f"\ncomponents:\n  llama.cpp/darwin-arm64/core:\n{_CORE}"
-        "    libraries: [libggml-base.so, libllama.so]\n    programs: [llama-cli]\n    tests: [test-sampling, test-gguf]\n    cpu_variants: [apple_m1]\n"
-        f"  llama.cpp/darwin-arm64/metal:\n{_CORE}    libraries: [libggml-metal.so]\n"
-        f"  llama.cpp/linux-x86_64/cuda12:\n{_CORE}    libraries: [libggml-cuda.so]\n"
-        f"  llama.cpp/linux-x86_64/rocm-gfx1100:\n{_CORE}    libraries: [libggml-hip.so]\n",
-    ),
+    ("\nvariants:\n", f"\nvariants:\n{_VARIANTS}"),
+    ("\ncomponents:\n", f"\ncomponents:\n{_COMPONENTS}"),
     (
         '  - cells: "*/*/cuda12"\n    set: {needs: "a CUDA 12 image"}\n',
         """\

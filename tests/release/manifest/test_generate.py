@@ -10,14 +10,14 @@ import msgspec
 import pytest
 from jsonschema import Draft202012Validator
 
-from pipeline.matrix.spec import Mirror, Revoked
+from pipeline.matrix.spec import EnvironmentRule, Mirror, Revoked
 from pipeline.model import Status
 from release.errors import ManifestError
 from release.manifest.reading import read
 from release.manifest.records import Reference, Requires
 from release.manifest.schema import json_schema
 from release.manifest.writing import digest_of
-from release.model import Collection, ReleaseId
+from release.model import Collection, ReleasedBundle, ReleaseId
 from tests.release.builders import RELEASE, make_collection, references
 from tests.release.manifest.paper import (
     PROVENANCE,
@@ -377,3 +377,29 @@ def test_all_problems_are_listed_at_once() -> None:
 
 def test_the_provenance_is_named() -> None:
     assert manifest_of().provenance == PROVENANCE
+
+
+def test_waived_tests_that_did_not_run_are_not_counted() -> None:
+    collection = swap(
+        gpu_collection(),
+        CPU,
+        lambda bundle: regate(bundle, "tests", Status.WAIVED, reason="x", until="2026-12-31", measured={}),
+    )
+    entry = manifest_of(collection).projects["llama.cpp"].platforms["linux-x86_64"].variants["cpu"]
+
+    assert entry.attest.tests is None
+
+
+def test_a_variant_without_its_family_inside_is_refused() -> None:
+    def emptied(bundle: ReleasedBundle) -> ReleasedBundle:
+        waived = regate(bundle, "backend", Status.WAIVED, reason="x", until="2026-12-31")
+        return measure(waived, "backend", backends=[])
+
+    assert f"{VULKAN}: its backend vulkan was not found inside" in refused(swap(gpu_collection(), VULKAN, emptied))
+
+
+def test_the_loaders_variables_are_never_written() -> None:
+    rule = EnvironmentRule(cells="*/*/rocm-*", name="LD_PRELOAD", value="evil.so", reason="slipped through")
+    what = refused(rules(gpu_collection(), environment=(rule,)))
+
+    assert "llama.cpp/linux-x86_64/rocm-gfx1100: the variable LD_PRELOAD is not one a manifest may set" in what

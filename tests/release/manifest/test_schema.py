@@ -21,7 +21,7 @@ def errors(data: object) -> list[str]:
     return [error.message for error in Draft202012Validator(json_schema()).iter_errors(data)]
 
 
-def valid() -> Any:
+def valid() -> Any:  # noqa: ANN401 - JSON, as parsed
     return json.loads(write(gpu_collection()))
 
 

@@ -48,6 +48,15 @@ def test_words_for_what_a_bundle_asks_and_holds() -> None:
     }
 
 
+def test_a_driver_without_ptx() -> None:
+    change = Changer()
+    requires = change.variant("cuda12")["requires"]
+    assert isinstance(requires, dict)
+    requires["nvidia"].update(ptx=[], ptx_driver_min=None)
+
+    assert driver(entries(change.done())["llama.cpp/linux-x86_64/cuda12"]) == "NVIDIA 525.60.13"
+
+
 def test_a_pin() -> None:
     old = Changer()
     old.at("projects", "llama.cpp", "source").update(version="0.4.9", commit="ab" * 20)

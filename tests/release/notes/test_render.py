@@ -202,7 +202,7 @@ def test_only_a_key_gets_into_the_command(key: str) -> None:
 
 @pytest.mark.parametrize("other", [{"tag": "v9"}, {"repo": "evil/x"}, {"commit": "00" * 20}, {"server": "https://x"}])
 def test_only_the_release_of_the_manifest(other: dict[str, str]) -> None:
-    with pytest.raises(SealError, match="the notes are for .*, the manifest is of https://github.com acme/llamatrix"):
+    with pytest.raises(SealError, match=r"the notes are for .*, the manifest is of https://github\.com acme/llamatrix"):
         render(release=dataclasses.replace(RELEASE, **other))
 
 
@@ -272,3 +272,14 @@ def test_a_thousand_bundles_still_fit() -> None:
     assert len(text) <= LIMIT
     assert "bundles did not fit here; manifest.json holds them all." in text
     assert verify_command(KEY) in text
+
+
+def test_what_cannot_fit_is_refused() -> None:
+    change = Changer()
+    projects = change.at("projects")
+    for at in range(3000):
+        source = {"name": f"p{at}", "version": "words " * 5, "commit": None, "digest": None, "purl": None}
+        projects[f"p{at}"] = {"description": "none", "source": source, "platforms": {}}
+
+    with pytest.raises(SealError, match="the text cannot be made to fit into 124000 characters"):
+        render(change.done())

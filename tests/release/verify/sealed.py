@@ -23,7 +23,6 @@ __all__ = [
 ]
 
 import dataclasses
-import datetime
 import functools
 import hashlib
 import json
@@ -122,7 +121,7 @@ def copy_of(folder: Path, to: Path) -> Path:
     return to
 
 
-def verify(folder: Path, **more: Any) -> Verified:
+def verify(folder: Path, **more: object) -> Verified:
     """Verify with what a user of this release knows, and without the real program."""
     known: Json = {
         "key": KEY.public,
@@ -135,7 +134,7 @@ def verify(folder: Path, **more: Any) -> Verified:
     return verify_folder(folder, **known | more)
 
 
-def problems(folder: Path, **more: Any) -> tuple[str, ...]:
+def problems(folder: Path, **more: object) -> tuple[str, ...]:
     """Give everything that was found; nothing when it verifies."""
     try:
         verify(folder, **more)
@@ -160,17 +159,17 @@ def edit_json(path: Path, change: Callable[[Json], object]) -> None:
     write_json(path, data)
 
 
-def resign(folder: Path, **trusted: Any) -> None:
+def resign(folder: Path, *, epoch: int = EPOCH) -> None:
     """Sign what lies there, as an attacker with the key would, or llamatrix with a bug in it."""
     for name in ("SHA256SUMS", "SHA256SUMS.minisig", "manifest.json.minisig"):
         (folder / name).unlink()
-    sign(folder, "manifest.json", **trusted)
+    sign(folder, "manifest.json", epoch=epoch)
     lines = [f"{digest(path)}  {path.name}\n" for path in sorted(folder.iterdir()) if path.is_file()]
     (folder / "SHA256SUMS").write_text("".join(lines), encoding="ascii")
-    sign(folder, "SHA256SUMS", **trusted)
+    sign(folder, "SHA256SUMS", epoch=epoch)
 
 
-def sign(folder: Path, name: str, *, key: SecretKey = KEY, untrusted: str | None = None, **changed: Any) -> None:
+def sign(folder: Path, name: str, *, key: SecretKey = KEY, untrusted: str | None = None, **changed: str | int) -> None:
     """Sign one file; ``changed`` goes into the trusted comment."""
     known: Json = {
         "repo": RELEASE.repo,

@@ -8,6 +8,7 @@ import pytest
 
 from release.verify.case import Case, Expected
 from release.verify.files import Files
+from release.verify.program import Opinion
 from release.verify.signatures import check_program, check_signature
 from tests.release.builders import RELEASE, TODAY
 from tests.release.verify.sealed import KEY, copy_of, seal_it
@@ -62,3 +63,16 @@ def test_without_the_program_that_is_said(tmp_path: Path) -> None:
 
     assert check_program(case) is None
     assert case.findings.lines == ["minisign: not installed: checked by llamatrix's own verifier only"]
+
+
+def test_the_program_is_not_said_to_agree_with_nothing(tmp_path: Path) -> None:
+    class Judge:
+        version = "9.9"
+
+        def verify(self, file: Path, signature: Path, public_key: str) -> Opinion:
+            raise AssertionError
+
+    case = Case(files=Files(tmp_path), expected=Expected(key=KEY.public, today=TODAY), minisign=Judge())
+
+    assert check_program(case) == "9.9"
+    assert case.findings.lines == []

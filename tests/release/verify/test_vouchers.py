@@ -63,5 +63,5 @@ def test_the_manifest_must_fit_the_sums(tmp_path: Path) -> None:
         if path.name not in FILES:
             path.unlink()
 
-    with pytest.raises(VerifyError, match="provenance.intoto.jsonl: manifest.json says the SHA-256 1212"):
+    with pytest.raises(VerifyError, match=r"provenance\.intoto\.jsonl: manifest\.json says the SHA-256 1212"):
         lines(folder)

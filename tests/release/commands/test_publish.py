@@ -1,0 +1,273 @@
+"""The publishing commands in this process, with forged bundles and the fake GitHub."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from release.cli import main
+from release.keys.keyfile import SecretKey
+from release.manifest.reading import read
+from tests.github.fake import FakeGitHub
+from tests.github.state import PUSH_TOKEN, READ_TOKEN
+from tests.rehearsal import COMMIT, Rehearsal
+
+# Real servers on this machine, and the real minisign where there is one.
+pytestmark = pytest.mark.process
+
+REPO = "o/r"
+
+
+@dataclass
+class Scene:
+    fake: FakeGitHub
+    root: Path
+    capsys: pytest.CaptureFixture[str]
+
+    @property
+    def folder(self) -> Path:
+        return self.root / "dist" / "0.1.0"
+
+    def run(self, command: str, *more: str, tag: str = "v0.1.0", commit: str = COMMIT) -> tuple[int, str]:
+        key = [] if command == "preflight" else ["--key", str(self.root / "minisign.key")]
+        code = main(
+            [command, "--tag", tag, "--repo", REPO, "--commit", commit, "--api", self.fake.url, *key,
+             "--matrix", str(self.root / "matrix.yaml"), "--dist", str(self.root / "dist"), *more]
+        )  # fmt: skip
+        shown = self.capsys.readouterr()
+        return code, shown.out + shown.err
+
+    def writes(self) -> list[str]:
+        return [f"{one.method} {one.path}" for one in self.fake.requests if one.method not in {"GET", "HEAD"}]
+
+    def published(self) -> list[str]:
+        return [release.tag for release in self.fake.state.published()]
+
+
+@pytest.fixture(name="forged", scope="module")
+def _forged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("forged")
+    rehearsal = Rehearsal(root)
+    rehearsal.forge_bundles()
+    rehearsal.keygen()
+    return root
+
+
+@pytest.fixture(name="scene")
+def _scene(
+    forged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Scene]:
+    root = tmp_path / "root"
+    shutil.copytree(forged, root, symlinks=True)
+    for name in ("GITHUB_SHA", "GITHUB_REPOSITORY", "GITHUB_ACTIONS", "LLAMATRIX_SIGNING_KEY", "SOURCE_DATE_EPOCH"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("GITHUB_TOKEN", PUSH_TOKEN)
+    monkeypatch.chdir(root)
+    with FakeGitHub(REPO, tags={"v0.1.0": COMMIT}) as fake:
+        yield Scene(fake=fake, root=root, capsys=capsys)
+
+
+def test_a_dry_run_shows_every_request_and_sends_none(scene: Scene) -> None:
+    code, shown = scene.run("publish", "--dry-run")
+
+    assert code == 0, shown
+    assert scene.fake.requests == []
+    sent = [line.partition("would send  ")[2] for line in shown.splitlines() if "would send" in line]
+    assert sum("assets?name=" in line for line in sent) == 15
+    assert any(line.startswith("PATCH ") for line in sent)
+    assert "minisign -Vqom SHA256SUMS -P " in shown
+    assert not (scene.folder / "release" / "state.json").exists()
+
+
+def test_a_dry_run_shows_the_requests_that_are_then_made(scene: Scene) -> None:
+    _, shown = scene.run("publish", "--dry-run")
+    planned = [line.partition("would send  ")[2].split()[0] for line in shown.splitlines() if "would send" in line]
+
+    scene.run("publish")
+
+    made = [request.split()[0] for request in scene.writes()]
+    assert [word for word in planned if word not in {"GET", "HEAD"}] == made
+
+
+def test_publishing_makes_one_release_and_a_second_run_none(scene: Scene) -> None:
+    code, shown = scene.run("publish")
+    assert code == 0, shown
+    written = len(scene.writes())
+
+    again, text = scene.run("publish")
+
+    assert again == 0
+    assert "already published, nothing was written" in text
+    assert len(scene.writes()) == written
+    assert scene.published() == ["v0.1.0"]
+
+
+def test_the_next_release_counts_on_and_tells_what_changed(scene: Scene) -> None:
+    scene.run("publish")
+    next_version(scene, "0.2.0")
+
+    code, shown = scene.run("publish", tag="v0.2.0")
+
+    assert code == 0, shown
+    manifest = read((scene.root / "dist" / "0.2.0" / "manifest.json").read_bytes())
+    assert manifest.manifest_version == 2
+    assert manifest.release.previous is not None
+    assert manifest.release.previous.tag == "v0.1.0"
+    assert sorted(scene.published()) == ["v0.1.0", "v0.2.0"]
+    notes = (scene.root / "dist" / "0.2.0" / "release" / "notes.md").read_text()
+    assert "v0.1.0" in notes
+
+
+def test_an_older_release_is_still_found_published_when_a_newer_one_is_out(scene: Scene) -> None:
+    older = (scene.root / "matrix.yaml").read_text()
+    scene.run("publish")
+    next_version(scene, "0.2.0")
+    scene.run("publish", tag="v0.2.0")
+    written = len(scene.writes())
+    (scene.root / "matrix.yaml").write_text(older)
+
+    code, shown = scene.run("publish", tag="v0.1.0")
+
+    assert code == 0, shown
+    assert "already published" in shown
+    assert len(scene.writes()) == written
+
+
+def test_a_manifest_of_a_strangers_key_is_not_counted_on(scene: Scene) -> None:
+    scene.run("publish")
+    next_version(scene, "0.2.0")
+    secret = scene.root / "minisign.key"
+    secret.write_text(SecretKey.generate().file_text())
+
+    code, shown = scene.run("publish", tag="v0.2.0")
+
+    assert code == 22
+    assert "none of our 1 keys signed it" in shown
+    assert "python -m release rotate" in shown
+    assert scene.published() == ["v0.1.0"]
+
+
+def test_after_a_rotation_the_old_keys_manifest_is_counted_on(scene: Scene) -> None:
+    scene.run("publish")
+    next_version(scene, "0.2.0")
+    assert main(["keygen", "--no-password", "--key", "new.key", "--public-key", "new.pub"]) == 0
+    assert main(["rotate", "--key", "minisign.key", "--new", "new.pub", "--repo", REPO, "--reason", "yearly"]) == 0
+    shutil.move("new.key", "minisign.key")
+
+    code, shown = scene.run("publish", tag="v0.2.0")
+
+    assert code == 0, shown
+    assert read((scene.root / "dist" / "0.2.0" / "manifest.json").read_bytes()).manifest_version == 2
+
+
+def test_preflight_tells_every_reason_at_once(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GITHUB_TOKEN", READ_TOKEN)
+
+    code, shown = scene.run("preflight", tag="v9.9.9")
+
+    assert code == 25
+    assert "v9.9.9" in shown
+    for reason in ("token", "version"):
+        assert reason in shown
+    assert shown.count("\n  - ") >= 3
+    assert scene.writes() == []
+
+
+def test_preflight_says_when_nothing_stands_in_the_way(scene: Scene) -> None:
+    code, shown = scene.run("preflight")
+
+    assert code == 0, shown
+    assert "nothing stands in the way" in shown
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "message"),
+    [
+        (lambda scene: next(scene.folder.glob("*.tar.zst")).unlink(), 20, "llama.cpp-0.1.0"),
+        (lambda scene: (scene.folder / "report.json").write_text("{}"), 20, "schema"),
+        (lambda scene: (scene.root / "minisign.key").chmod(0o644), 21, "chmod 600"),
+        (lambda scene: (scene.folder / "stranger.txt").write_text("?"), 24, "stranger.txt"),
+    ],
+)
+def test_what_is_wrong_here_stops_it_before_anything_is_sent(
+    scene: Scene, change: Callable[[Scene], object], code: int, message: str
+) -> None:
+    change(scene)
+
+    found, shown = scene.run("publish")
+
+    assert found == code, shown
+    assert message in shown
+    assert scene.writes() == []
+
+
+def test_forged_bundles_never_go_to_github(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scene.fake.__class__, "url", property(lambda self: "https://github.invalid/api/v3"))
+
+    code, shown = scene.run("publish", "--dry-run")
+
+    assert code == 29, shown
+    assert "rehearsal" in shown
+
+
+def test_without_a_token_preflight_says_so(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GITHUB_TOKEN")
+    monkeypatch.delenv("GH_TOKEN", raising=False)
+
+    code, shown = scene.run("publish")
+
+    assert code == 25
+    assert "GITHUB_TOKEN" in shown
+
+
+def test_sealing_needs_no_network_and_takes_a_manifest_from_a_file(scene: Scene) -> None:
+    code, shown = scene.run("seal")
+    assert code == 0, shown
+    shutil.copy(scene.folder / "manifest.json", scene.root / "previous.json")
+    next_version(scene, "0.2.0")
+
+    code, shown = scene.run("seal", "--previous", str(scene.root / "previous.json"), tag="v0.2.0")
+
+    assert code == 0, shown
+    assert "sealed 15 files" in shown
+    assert scene.fake.requests == []
+    assert read((scene.root / "dist" / "0.2.0" / "manifest.json").read_bytes()).manifest_version == 2
+
+
+def test_a_previous_manifest_that_is_not_there_is_named(scene: Scene) -> None:
+    code, shown = scene.run("seal", "--previous", "nowhere.json")
+
+    assert code == 2
+    assert "nowhere.json" in shown
+
+
+def test_the_epoch_of_the_environment_is_the_releases_time(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+
+    scene.run("seal")
+
+    assert json.loads((scene.folder / "manifest.json").read_bytes())["generated_at"] == "2023-11-14T22:13:20Z"
+
+
+def test_an_epoch_that_is_no_number_is_refused(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "yesterday")
+
+    code, shown = scene.run("seal")
+
+    assert code == 2
+    assert "SOURCE_DATE_EPOCH" in shown
+
+
+def next_version(scene: Scene, version: str) -> None:
+    """Build the same cells again as another version."""
+    rehearsal = Rehearsal(scene.root)
+    text = (scene.root / "matrix.yaml").read_text().replace("version: 0.1.0", f"version: {version}", 1)
+    rehearsal.matrix = scene.root / "matrix.yaml"
+    rehearsal.matrix.write_text(text)
+    rehearsal.build()
+    scene.fake.state.add_tag(f"v{version}", COMMIT)

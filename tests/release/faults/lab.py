@@ -1,0 +1,366 @@
+"""Fault schedules over real HTTP: runs in which things go wrong, runs in which nothing does, and how it all ended.
+
+How it ended is read from the server's state and from its log of every single change, never from what we say of it.
+Used by the tests here and by ``benchmarks/faults.py``.
+"""
+
+from __future__ import annotations
+
+__all__ = ["End", "Lab", "Outcome", "run_runs", "run_schedule"]
+
+import contextlib
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from release.errors import ForeignReleaseError, GitHubError, PreflightError, PublishError
+from release.publish import state as state_module
+from release.publish.marker import text_of
+from tests.github import intruders
+from tests.github.actions import Actor
+from tests.github.fake import FakeGitHub
+from tests.github.faults import Act, Point
+from tests.github.invariants import unfinished, violations
+from tests.github.state import PUSH_TOKEN, Access, Change, Token
+from tests.release.faults.publisher import COMMIT, LIMIT, REPO, TAG, Publisher, Run
+from tests.release.faults.troubles import Fault, Trouble
+from tests.release.faults.watch import Clock, Watch, watched
+
+RUNS = 4
+"""How often a user tries while things still go wrong."""
+HEALED = 3
+"""How often once nothing does any more."""
+_RIVAL = "rival-token"
+_REFUSALS = (ForeignReleaseError, GitHubError, PreflightError, PublishError)
+
+
+class Event(StrEnum):
+    """What others do in the middle of our run."""
+
+    RIVAL = "a second publisher of the same bytes runs to its end"
+    RIVAL_KILLED = "a second publisher of the same bytes is killed on its way"
+    OTHER_BYTES = "a second publisher publishes other bytes"
+    FOREIGN_DRAFT = "somebody makes a draft for the tag by hand"
+    FOREIGN_RELEASE = "somebody publishes a release for the tag by hand"
+    DELETED = "somebody deletes our drafts"
+    EDITED = "somebody edits the text of our drafts"
+    TAG_MOVED = "somebody moves the tag"
+
+
+_EXPLAINED = {
+    "has a draft that llamatrix did not make": {Event.FOREIGN_DRAFT, Event.EDITED},
+    "is published with other content": {Event.OTHER_BYTES, Event.FOREIGN_RELEASE},
+    f"the tag {TAG} leads to": {Event.TAG_MOVED},
+    "assets that are not part of this release": {Trouble.RENAMED},
+}
+"""What a run without faults may refuse for in the end, and what explains it."""
+
+
+class End(StrEnum):
+    """How a schedule ended."""
+
+    PUBLISHED = "exactly one correct release"
+    REFUSED = "a clear refusal"
+    WRONG = "wrong"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """``faulty`` are the runs in which things went wrong, ``healed`` those after; ``problems`` makes it WRONG.
+
+    ``end`` is how it stood after the last run, ``first`` how the first run left it.
+    """
+
+    end: End
+    first: End
+    faulty: tuple[Run, ...]
+    healed: tuple[Run, ...]
+    problems: tuple[str, ...]
+    requests: int
+    fired: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Everything, for a failing test's message."""
+        lines = [f"{self.end}; {self.requests} requests"]
+        lines += [f"problem: {problem}" for problem in self.problems]
+        lines += [f"faulty run: {run}" for run in self.faulty]
+        lines += [f"healed run: {run}" for run in self.healed]
+        lines += [f"fired: {fired}" for fired in self.fired]
+        return "\n".join(lines)
+
+
+class Lab:
+    """One repository, one publisher, and a plan of what goes wrong. Use it in a with statement."""
+
+    def __init__(self, folder: Path, *, immutable: bool = False) -> None:
+        """Nothing runs yet."""
+        self.folder = folder
+        self.clock = Clock()
+        self.watch = Watch(clock=self.clock)
+        self.fake = FakeGitHub(REPO, tags={TAG: COMMIT})
+        self.state = self.fake.state
+        self.state.immutable_releases = immutable
+        self.state.tokens[_RIVAL] = Token(login="rival", access=Access.PUSH)
+        self.publisher = Publisher(folder / "ours", self.fake, self.clock)
+        self.events: set[str] = set()
+        self.problems: list[str] = []
+        self.fired: list[str] = []
+        self._rivals = 0
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        """Start."""
+        self._stack.enter_context(self.fake)
+        self._stack.enter_context(watched(self.watch))
+        self._stack.enter_context(_without_disk())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop."""
+        self._stack.close()
+
+    def leave_drafts(self) -> None:
+        """Begin with what a killed run left: a draft with a starter and wrong bytes, and a second one."""
+        actor = Actor(token=self.state.tokens[PUSH_TOKEN])
+        body = text_of(self.publisher.sealed)
+        first = intruders.add_release(self.state, TAG, body=body, actor=actor)
+        *_, manifest, _, sums, _ = self.publisher.sealed.assets
+        bundle = self.publisher.sealed.assets[0]
+        intruders.add_asset(self.state, first, bundle.name, complete=False, actor=actor)
+        intruders.add_asset(self.state, first, manifest.name, b"?" * manifest.size, actor=actor)
+        intruders.add_asset(self.state, first, sums.name, sums.path.read_bytes(), actor=actor)
+        intruders.add_release(self.state, TAG, body=body, actor=actor)
+
+    def plan(self, faults: Iterable[Fault]) -> None:
+        """Take up faults for the runs to come."""
+        for fault in faults:
+            if fault.trouble is Trouble.RENAMED:
+                self.events.add(fault.trouble)
+            self.fake.faults.add(
+                fault.call,
+                *fault.effects(self.watch),
+                point=fault.point,
+                nth=fault.nth,
+                times=fault.times,
+                where=fault.concerns,
+            )
+
+    def meanwhile(self, nth: int, event: Event) -> None:
+        """Plan an event for the nth request from now on."""
+        self.fake.faults.add(None, Act(str(event), lambda: self.happen(event)), nth=nth)
+
+    def heal(self) -> None:
+        """From now on nothing goes wrong."""
+        for fired in self.fake.faults.fired:
+            self.fired.append(f"request {fired.request}, {fired.call}, {fired.point}: {', '.join(fired.effects)}")
+        self.fake.faults.fired.clear()
+        self.fake.faults.clear()
+
+    def run(self) -> Run:
+        """Make one run and hold what must hold after any run."""
+        self.watch.requests = 0
+        run = self.publisher.run()
+        if run.bug is not None:
+            self.problems.append(f"an exception that is none of ours: {run.bug!r}")
+        if run.seconds > LIMIT:
+            self.problems.append(f"I6: it took {run.seconds:.0f} s")
+        if run.error is not None and not (isinstance(run.error, _REFUSALS) and run.error.what and run.error.hint):
+            self.problems.append(f"not a clear refusal: {run.error!r}")
+        if run.done:
+            self.problems += [f"it said published, but {problem}" for problem in self._unfinished()]
+        for violation in self._violations():
+            if violation not in self.problems:
+                self.problems.append(violation)
+        return run
+
+    @property
+    def end(self) -> End:
+        """How it stands now, by the server's state."""
+        if self.problems:
+            return End.WRONG
+        return End.REFUSED if self._unfinished() else End.PUBLISHED
+
+    def explained(self, run: Run) -> bool:
+        """Tell whether a refusal of a run without faults is the right answer to what others did."""
+        said = str(run.error)
+        return any(words in said and {str(each) for each in why} & self.events for words, why in _EXPLAINED.items())
+
+    def happen(self, event: Event) -> None:
+        """Let it happen now."""
+        self.events.add(str(event))
+        state = self.state
+        match event:
+            case Event.RIVAL | Event.RIVAL_KILLED | Event.OTHER_BYTES:
+                self._rival(event)
+            case Event.FOREIGN_DRAFT:
+                draft = intruders.add_release(state, TAG, body="by hand")
+                intruders.add_asset(state, draft, "notes.txt", b"mine")
+            case Event.FOREIGN_RELEASE:
+                with contextlib.suppress(intruders.actions.Refused if False else Exception):
+                    intruders.add_release(state, TAG, body="by hand", draft=False)
+            case Event.DELETED:
+                with state.lock:
+                    for draft in state.drafts(TAG):
+                        if draft.author != "intruder":
+                            intruders.actions.delete_release(state, intruders.INTRUDER, draft)
+            case Event.EDITED:
+                with state.lock:
+                    for draft in state.drafts(TAG):
+                        if draft.author != "intruder":
+                            intruders.actions.edit(state, intruders.INTRUDER, draft, {"body": "edited by hand"})
+            case Event.TAG_MOVED:
+                with state.lock:
+                    state.add_tag(TAG, "d" * 40)
+
+    def _rival(self, event: Event) -> None:
+        self._rivals += 1
+        other = event is Event.OTHER_BYTES
+        rival = Publisher(
+            self.folder / f"rival-{self._rivals}",
+            self.fake,
+            Clock(),
+            salt="other" if other else "",
+            token=_RIVAL if other else PUSH_TOKEN,
+        )
+        if event is Event.RIVAL_KILLED:
+            self.plan([Fault(trouble=Trouble.KILL, nth=10 + 7 * self._rivals, point=Point.AFTER)])
+        run = rival.run()
+        if run.bug is not None:
+            self.problems.append(f"the rival failed: {run.bug!r}")
+        if other:
+            self.problems += violations(self.state, planned=rival.planned, ours="rival")
+
+    def _violations(self) -> Iterator[str]:
+        for violation in violations(self.state, planned=self.publisher.planned):
+            # Drafts of another seal carry our marker: they are ours to remove, whoever's token made them.
+            if violation.startswith("I4") and self._outdated(violation):
+                continue
+            yield violation
+
+    def _outdated(self, violation: str) -> bool:
+        number = int(violation.split("change ")[1].split(" ")[0])
+        mutation = self.state.history[number - 1]
+        return mutation.author == "rival" and mutation.change is Change.DELETE_RELEASE and not mutation.public_before
+
+    def _unfinished(self) -> list[str]:
+        return unfinished(self.state, tag=TAG, planned=self.publisher.planned)
+
+
+@contextlib.contextmanager
+def _without_disk() -> Iterator[None]:
+    """Write the state without waiting for the disk: nothing here loses power, and thousands of runs wait for it."""
+
+    def write(path: Path, data: bytes) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+    kept = state_module.replace_file
+    state_module.replace_file = write
+    try:
+        yield
+    finally:
+        state_module.replace_file = kept
+
+
+def run_schedule(
+    faults: Sequence[Fault] = (),
+    kills: Sequence[int] = (),
+    *,
+    events: Sequence[tuple[int, Event]] = (),
+    leftovers: bool = False,
+    immutable: bool = False,
+    folder: Path | None = None,
+    seen: Callable[[Lab], None] | None = None,
+) -> Outcome:
+    """Publish again and again as a user would, while things go wrong; then until nothing does; then once more.
+
+    Args:
+        faults: What goes wrong, counted over all the faulty runs together.
+        kills: At which requests, counted the same way, the publisher is killed: odd ones when the request was carried
+            out already, even ones before.
+        events: What others do, and at which request.
+        leftovers: Whether an earlier run left drafts.
+        immutable: Whether published releases are locked.
+        folder: Where to work.
+        seen: Looks at the lab in the end, before it is gone.
+    """
+    deaths = [
+        Fault(trouble=Trouble.KILL, nth=kill, point=Point.AFTER if kill % 2 else Point.BEFORE) for kill in kills
+    ]
+
+    def play(lab: Lab) -> list[Run]:
+        lab.plan((*faults, *deaths))
+        for nth, event in events:
+            lab.meanwhile(nth, event)
+        runs: list[Run] = []
+        while len(runs) < RUNS + len(kills) and not (runs and runs[-1].done):
+            runs.append(lab.run())
+        return runs
+
+    return _conclude(play, leftovers=leftovers, immutable=immutable, folder=folder, seen=seen)
+
+
+def run_runs(
+    runs: Sequence[Sequence[Fault]],
+    *,
+    leftovers: bool = False,
+    immutable: bool = False,
+    folder: Path | None = None,
+    seen: Callable[[Lab], None] | None = None,
+) -> Outcome:
+    """Make one run for each list of faults, which are over with it; then go on as ``run_schedule`` does."""
+
+    def play(lab: Lab) -> list[Run]:
+        made = []
+        for faults in runs:
+            lab.plan(faults)
+            made.append(lab.run())
+            lab.heal()
+        return made
+
+    return _conclude(play, leftovers=leftovers, immutable=immutable, folder=folder, seen=seen)
+
+
+def _conclude(
+    play: Callable[[Lab], list[Run]],
+    *,
+    leftovers: bool,
+    immutable: bool,
+    folder: Path | None,
+    seen: Callable[[Lab], None] | None,
+) -> Outcome:
+    with contextlib.ExitStack() as stack:
+        where = folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="llamatrix-faults-")))
+        lab = stack.enter_context(Lab(where, immutable=immutable))
+        if leftovers:
+            lab.leave_drafts()
+        faulty = play(lab)
+        first = lab.end if faulty else End.REFUSED
+        lab.heal()
+        healed: list[Run] = []
+        while len(healed) < HEALED and not (healed and healed[-1].done):
+            healed.append(lab.run())
+        if not healed[-1].done and not lab.explained(healed[-1]):
+            lab.problems.append(f"I7: nothing goes wrong any more, and it is not published: {healed[-1]}")
+        again = lab.run()
+        if again.writes:
+            lab.problems.append(f"I5: a run after the last one made {again.writes} changes")
+        if again.done is not healed[-1].done:
+            lab.problems.append(f"a run after the last one ended otherwise: {again}")
+        if seen is not None:
+            seen(lab)
+        return Outcome(
+            end=lab.end,
+            first=first,
+            faulty=tuple(faulty),
+            healed=(*healed, again),
+            problems=tuple(lab.problems),
+            requests=len(lab.fake.requests),
+            fired=tuple(lab.fired),
+        )
