@@ -261,7 +261,8 @@ def _missing(manifest: Manifest) -> Part | None:
         f"- {', '.join(code(name) for name in sorted(cells))}: {inert(reason)}\n"
         for reason, cells in sorted(by_reason.items(), key=lambda pair: sorted(pair[1]))
     )
-    head = f"## Not in this release\n\n{count(len(manifest.missing), 'cell')} of the matrix, and why:\n\n"
+    number = count(len(manifest.missing), "cell")
+    head = f"## Not in this release\n\n{number} of the matrix, and what each still needs:\n\n"
     return Part(head=head, rows=rows, worth=_WORTH["missing"], noun="reason")
 
 

@@ -6,7 +6,7 @@ Used by the tests here and by ``benchmarks/faults.py``.
 
 from __future__ import annotations
 
-__all__ = ["End", "Lab", "Outcome", "run_runs", "run_schedule"]
+__all__ = ["End", "Event", "Lab", "Outcome", "run_runs", "run_schedule"]
 
 import contextlib
 import tempfile
@@ -20,11 +20,12 @@ from typing import Self
 from release.errors import ForeignReleaseError, GitHubError, PreflightError, PublishError
 from release.publish import state as state_module
 from release.publish.marker import text_of
-from tests.github import intruders
+from tests.github import actions, intruders
 from tests.github.actions import Actor
 from tests.github.fake import FakeGitHub
 from tests.github.faults import Act, Point
 from tests.github.invariants import unfinished, violations
+from tests.github.refusals import Refused
 from tests.github.state import PUSH_TOKEN, Access, Change, Token
 from tests.release.faults.publisher import COMMIT, LIMIT, REPO, TAG, Publisher, Run
 from tests.release.faults.troubles import Fault, Trouble
@@ -109,6 +110,7 @@ class Lab:
         self.events: set[str] = set()
         self.problems: list[str] = []
         self.fired: list[str] = []
+        self.ends: list[End] = []
         self._rivals = 0
         self._stack = contextlib.ExitStack()
 
@@ -177,6 +179,7 @@ class Lab:
         for violation in self._violations():
             if violation not in self.problems:
                 self.problems.append(violation)
+        self.ends.append(self.end)
         return run
 
     @property
@@ -202,18 +205,18 @@ class Lab:
                 draft = intruders.add_release(state, TAG, body="by hand")
                 intruders.add_asset(state, draft, "notes.txt", b"mine")
             case Event.FOREIGN_RELEASE:
-                with contextlib.suppress(intruders.actions.Refused if False else Exception):
+                with contextlib.suppress(Refused):  # there is a published one already
                     intruders.add_release(state, TAG, body="by hand", draft=False)
             case Event.DELETED:
                 with state.lock:
                     for draft in state.drafts(TAG):
                         if draft.author != "intruder":
-                            intruders.actions.delete_release(state, intruders.INTRUDER, draft)
+                            actions.delete_release(state, intruders.INTRUDER, draft)
             case Event.EDITED:
                 with state.lock:
                     for draft in state.drafts(TAG):
                         if draft.author != "intruder":
-                            intruders.actions.edit(state, intruders.INTRUDER, draft, {"body": "edited by hand"})
+                            actions.edit(state, intruders.INTRUDER, draft, {"body": "edited by hand"})
             case Event.TAG_MOVED:
                 with state.lock:
                     state.add_tag(TAG, "d" * 40)
@@ -341,7 +344,6 @@ def _conclude(
         if leftovers:
             lab.leave_drafts()
         faulty = play(lab)
-        first = lab.end if faulty else End.REFUSED
         lab.heal()
         healed: list[Run] = []
         while len(healed) < HEALED and not (healed and healed[-1].done):
@@ -357,7 +359,7 @@ def _conclude(
             seen(lab)
         return Outcome(
             end=lab.end,
-            first=first,
+            first=lab.ends[0],
             faulty=tuple(faulty),
             healed=(*healed, again),
             problems=tuple(lab.problems),

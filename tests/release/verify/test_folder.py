@@ -6,6 +6,7 @@ import datetime
 import json
 import re
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from release.errors import VerifyError
+from release.notes.render import verify_command
 from release.seal import MANIFEST_NAME, PROVENANCE_NAME, SIGNATURE_SUFFIX, SUMS_NAME, sbom_name
 from release.verify import names
 from release.verify.folder import verify_folder
@@ -34,7 +36,7 @@ from tests.release.verify.sealed import (
     verify,
 )
 from tests.release.verify.signed import PROVENANCE, SIGNED
-from tests.release.verify.unsigned import BUNDLE, UNSIGNED, Tamper, assert_found
+from tests.release.verify.unsigned import BUNDLE, UNSIGNED, Tamper, assert_found, flip
 
 
 @pytest.fixture
@@ -323,3 +325,40 @@ def test_no_file_can_be_taken_away(folder: Path) -> None:
         assert problems(folder, deep=False), path.name
         path.write_bytes(good)
     assert problems(folder) == ()
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_whatever_is_signed_ends_in_a_verdict(folder: Path, data: st.DataObject) -> None:
+    """Files of any content behind a good signature: no traceback, whatever they hold."""
+    good = {path.name: path.read_bytes() for path in folder.iterdir()}
+    name = data.draw(st.sampled_from(sorted(name for name in good if "minisig" not in name and name != "SHA256SUMS")))
+    old = good[name]
+    at, length = data.draw(st.integers(0, len(old))), data.draw(st.integers(0, 40))
+    spliced = st.binary(max_size=40).map(lambda new: old[:at] + new + old[at + length :])
+    (folder / name).write_bytes(data.draw(spliced | st.binary(max_size=200) | st.just(b"[" * 100_000)))
+    resign(folder)
+    try:
+        problems(folder)
+    finally:
+        for path in folder.iterdir():
+            path.unlink()
+        for known, content in good.items():
+            (folder / known).write_bytes(content)
+
+
+@pytest.mark.tools
+def test_the_one_command_of_the_notes(folder: Path) -> None:
+    """What the notes tell users to type, typed into a real shell."""
+    command = verify_command(KEY.public.text)
+
+    def typed() -> int:
+        return subprocess.run(["sh", "-c", command], cwd=folder, check=False, capture_output=True).returncode
+
+    assert typed() == 0
+    flip(BUNDLE, 100)(folder)
+    assert typed() != 0
+    flip(BUNDLE, 100)(folder)
+    assert typed() == 0
+    flip("SHA256SUMS", 3)(folder)
+    assert typed() != 0
