@@ -7,8 +7,10 @@ from __future__ import annotations
 
 __all__ = ["verify_tag"]
 
+import contextlib
 import dataclasses
 import datetime
+import hashlib
 import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -16,10 +18,9 @@ from pathlib import Path
 
 from pipeline.report.text import clean, count, size_text
 from release.errors import VerifyError
-from release.github.remote import Remote, RemoteAsset, RemoteRelease
-from release.github.retry import Patience
+from release.github.remote import Fault, Remote, RemoteAsset, RemoteError, RemoteRelease
+from release.github.retry import Patience, upload_seconds
 from release.keys.keyfile import PublicKey
-from release.publish.content import arrive
 from release.verify.folder import verify_folder
 from release.verify.program import Minisign, find_minisign
 from release.verify.result import Verified
@@ -153,8 +154,7 @@ def _download(remote: Remote, assets: Sequence[RemoteAsset], into: Path, patienc
     for asset in assets:
 
         def download(asset: RemoteAsset = asset) -> tuple[int, str]:
-            arrived = arrive(remote, asset, expected=asset.size, into=into / asset.name)
-            return arrived.size, arrived.sha256
+            return _arrive(remote, asset, into / asset.name)
 
         size, sha256 = patience.read(download, what=f"download {asset.name}")
         if size != asset.size:
@@ -162,6 +162,26 @@ def _download(remote: Remote, assets: Sequence[RemoteAsset], into: Path, patienc
         elif asset.digest is not None and asset.digest != f"sha256:{sha256}":
             problems.append(f"{asset.name}: GitHub lists {_shown(asset.digest)}, and sha256:{sha256} came")
     return problems
+
+
+def _arrive(remote: Remote, asset: RemoteAsset, path: Path) -> tuple[int, str]:
+    """Stream one asset into a file; what goes on after its size is left, since nothing can make it right any more."""
+    digest, size = hashlib.sha256(), 0
+    with contextlib.ExitStack() as stack:
+        sink = stack.enter_context(path.open("wb"))
+        pieces = remote.download(asset, seconds=upload_seconds(asset.size))
+        # Generators can be closed, and the connection with them; the protocol promises no more than an iterator.
+        stack.callback(getattr(pieces, "close", lambda: None))
+        for piece in pieces:
+            size += len(piece)
+            if size > asset.size:
+                break
+            digest.update(piece)
+            sink.write(piece)
+    if size < asset.size:
+        # To some servers a broken connection is just an end: worth another try.
+        raise RemoteError(Fault.NETWORK, f"download {asset.name}", f"only {size} of {asset.size} bytes came")
+    return size, digest.hexdigest()
 
 
 def _shown(text: str) -> str:

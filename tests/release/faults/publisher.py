@@ -86,7 +86,7 @@ class Run:
             return f"bug: {self.bug!r}"
         if self.killed:
             return "killed"
-        return "published" if self.error is None else f"{type(self.error).__name__}: {self.error}"
+        return "published" if self.error is None else f"{type(self.error).__name__}: {self.error}"[:400]
 
 
 class Publisher:

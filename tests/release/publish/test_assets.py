@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 
 from release.errors import GitHubError, PublishError
+from release.publish import assets
 from release.publish.assets import Moved, upload_assets
 from release.publish.marker import text_of
 from release.publish.state import AssetState, State, StateFile
@@ -208,6 +209,17 @@ def test_a_file_with_other_content_stops_us(scene: Scene) -> None:
         _upload(scene)
 
     assert "upload SHA256SUMS" not in scene.hub.writes_since()
+
+
+def test_a_big_file_with_other_content_stops_us_when_it_arrived(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(assets, "_QUICKLY_READ", 10)
+    scene.sealed.asset("manifest.json").path.write_bytes(bytes(14))
+
+    with pytest.raises(PublishError, match=r"manifest\.json changed after it was sealed: its content is another"):
+        _upload(scene)
+
+    assert scene.hub.writes_since()[-1] == "upload manifest.json"
+    assert scene.hub.published(TAG) == []
 
 
 def test_a_file_that_is_gone_stops_us(scene: Scene) -> None:

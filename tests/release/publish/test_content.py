@@ -11,8 +11,8 @@ from release.publish.content import arrive, fetch, sha256_of
 from tests.release.publish.fake_remote import FakeHub, FakeRemote
 
 
-class _Endless(FakeRemote):
-    """Sends without end, and notes whether anybody hung up."""
+class _Flood(FakeRemote):
+    """Sends far too much, and notes whether anybody hung up."""
 
     closed = False
     seconds = 0.0
@@ -20,8 +20,9 @@ class _Endless(FakeRemote):
     def download(self, asset: RemoteAsset, *, seconds: float) -> Iterator[bytes]:
         self.seconds = seconds
         try:
-            while True:
+            for _ in range(100):
                 yield bytes(1000)
+            pytest.fail("nobody hung up")
         finally:
             self.closed = True
 
@@ -38,7 +39,7 @@ def _asset(size: int) -> RemoteAsset:
 
 
 def test_what_is_too_long_is_cut_off_and_the_connection_closed() -> None:
-    remote = _Endless(FakeHub())
+    remote = _Flood(FakeHub())
 
     assert arrive(remote, _asset(2500), expected=2500).size == 3000
     assert remote.closed
@@ -46,7 +47,7 @@ def test_what_is_too_long_is_cut_off_and_the_connection_closed() -> None:
 
 
 def test_an_unknown_length_is_cut_off_too() -> None:
-    remote = _Endless(FakeHub())
+    remote = _Flood(FakeHub())
 
     assert fetch(remote, _asset(5), limit=2500) is None
     assert remote.closed

@@ -222,3 +222,17 @@ def test_nothing_is_downloaded_twice_or_not_listed(scene: Scene) -> None:
 
     downloads = [request.split()[1] for request in scene.hub.requests if request.startswith("download")]
     assert sorted(downloads) == sorted(files())
+
+
+def test_a_file_that_ends_too_early_is_fetched_again_and_then_given_up(scene: Scene) -> None:
+    scene.asset("report.html").size = 40_000
+
+    with pytest.raises(GitHubError, match=r"download report\.html: tried 10 times .* only \d+ of 40000 bytes came"):
+        scene.verify()
+
+
+def test_a_listing_without_digests_is_enough(scene: Scene) -> None:
+    for asset in scene.release.assets.values():
+        asset.digest = None
+
+    assert scene.verify(deep=False).files == 13

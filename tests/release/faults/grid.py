@@ -1,0 +1,95 @@
+"""The grid: every call, every point of it, every way to go wrong. As single cells, and packed for a test run.
+
+Packed, the faults of several cells lie in one schedule, each at a request of its own that nothing else disturbs, or in
+a run of its own. ``benchmarks/faults.py`` plays every cell alone.
+"""
+
+from __future__ import annotations
+
+__all__ = ["CALLS", "Cell", "cells", "single"]
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from tests.github.faults import Point
+from tests.github.routes import Call
+from tests.release.faults.lab import Outcome, run_runs, run_schedule
+from tests.release.faults.troubles import ANSWERS, REFUSALS, STORED, TEMPORARY, Fault, Trouble
+
+# How often an undisturbed run makes each call; a test holds these numbers.
+CALLS = {
+    Call.REPOSITORY: 2,
+    Call.REF: 2,
+    Call.IMMUTABLE: 1,
+    Call.LIST_RELEASES: 3,
+    Call.BY_TAG: 4,
+    Call.CREATE: 1,
+    Call.GET: 7,
+    Call.LIST_ASSETS: 3,
+    Call.UPLOAD: 6,
+    Call.DOWNLOAD: 4,
+    Call.STORAGE: 10,
+    Call.WEB_DOWNLOAD: 6,
+    Call.PATCH: 1,
+    # With what an earlier run left.
+    Call.DELETE_ASSET: 2,
+    Call.DELETE_RELEASE: 1,
+}
+_LEFTOVERS = {Call.DELETE_ASSET, Call.DELETE_RELEASE}
+_TOGETHER = 5  # faults one after another that one operation outlives
+_NO_BODY = {Call.DELETE_ASSET, Call.DELETE_RELEASE}
+_BROKEN = (Trouble.RESET, Trouble.HANG, Trouble.CUT_OFF)
+_ALWAYS = (Trouble.SERVER_500, Trouble.RESET, Trouble.HANG, Trouble.TRUNCATED, Trouble.LIMIT_403, Trouble.LIMIT_429_WAIT)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cell:
+    """One cell of the grid."""
+
+    call: Call
+    point: Point
+    trouble: Trouble
+    always: bool = False
+
+    @property
+    def leftovers(self) -> bool:
+        """Whether the call is made only where an earlier run left something."""
+        return self.call in _LEFTOVERS
+
+    def fault(self, nth: int = 1) -> Fault:
+        """Say it as a schedule takes it."""
+        times = None if self.always else 1
+        return Fault(trouble=self.trouble, call=self.call, point=self.point, nth=nth, times=times)
+
+    def __str__(self) -> str:
+        """Its name in a list of tests."""
+        return f"{self.call}, {self.point}, {self.trouble}{', always' if self.always else ''}"
+
+
+def points(call: Call, trouble: Trouble) -> Sequence[Point]:
+    """Give the points at which a trouble can strike, as far as they differ for the client."""
+    if trouble in STORED:
+        return (Point.AFTER,) if call is Call.UPLOAD else ()
+    if trouble in REFUSALS or (trouble in {Trouble.TRUNCATED, Trouble.CUT_OFF} and call in {Call.DOWNLOAD, Call.WEB_DOWNLOAD}):
+        return (Point.BEFORE,)
+    found = [Point.BEFORE]
+    if call.writes:
+        found.append(Point.AFTER)
+    if call is Call.UPLOAD or trouble in _BROKEN:
+        found.append(Point.MIDDLE)
+    return found
+
+
+def cells(call: Call) -> Iterator[Cell]:
+    """Give every cell of one call: each trouble once, and each lasting one always."""
+    for trouble in (*ANSWERS, *STORED):
+        for point in points(call, trouble):
+            yield Cell(call=call, point=point, trouble=trouble)
+    for trouble in (*_ALWAYS, *REFUSALS, *(STORED if call is Call.UPLOAD else ())):
+        for point in points(call, trouble)[:2]:
+            yield Cell(call=call, point=point, trouble=trouble, always=True)
+
+
+def single(cell: Cell) -> Outcome:
+    """Play one cell alone."""
+    return run_schedule([cell.fault()], leftovers=cell.leftovers)
