@@ -6,7 +6,7 @@ listed yet. So a failed creation is followed by several looks, and a new draft i
 
 from __future__ import annotations
 
-__all__ = ["own_draft", "retire_draft", "settle_drafts"]
+__all__ = ["own_draft", "remove_leftovers", "retire_draft", "settle_drafts"]
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from release.github.remote import Fault, RemoteRelease
 from release.github.retry import fault_of
 from release.publish.marker import Ownership, ownership, text_of
 from release.publish.state import Phase
-from release.publish.work import Work, gone
+from release.publish.work import OvertakenError, Work, gone
 
 _LOOKS = 4
 _LOOK_EVERY = 15.0  # seconds; lists were seen to lag several seconds behind a creation
@@ -24,8 +24,9 @@ _LOOK_EVERY = 15.0  # seconds; lists were seen to lag several seconds behind a c
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Drafts:
-    """The drafts of our tag, told apart. ``ours`` by number, the oldest first."""
+    """The drafts of our tag, told apart. ``ours`` by number, the oldest first; ``public`` is what is published."""
 
+    public: RemoteRelease | None
     ours: tuple[RemoteRelease, ...]
     outdated: tuple[RemoteRelease, ...]
     foreign: tuple[RemoteRelease, ...]
@@ -48,7 +49,9 @@ def own_draft(work: Work) -> RemoteRelease:
     elif found.draft:
         work.say(f"continuing with our draft {found.id}")
         found = _mended(work, found)
-    work.state.update(phase=Phase.DRAFTED, release_id=found.id)
+    if found.draft:
+        # A published one is noted as ours only after it was compared.
+        work.state.update(phase=Phase.DRAFTED, release_id=found.id)
     return found
 
 
@@ -59,6 +62,8 @@ def settle_drafts(work: Work, release_id: int) -> None:
     one deletes, and the other one stops: each deleting the other's could delete what was just published.
     """
     drafts = _drafts(work, known=release_id)
+    if drafts.public is not None:
+        raise OvertakenError(drafts.public)
     _refuse_foreign(work, drafts.foreign)
     older = [draft for draft in drafts.ours if draft.id < release_id]
     if older:
@@ -74,10 +79,24 @@ def retire_draft(work: Work, draft: RemoteRelease) -> None:
     _delete(work, draft, "the same release is public already")
 
 
+def remove_leftovers(work: Work, release: RemoteRelease) -> None:
+    """Delete our drafts beside what is public. They harm nobody, so failing at it is no error."""
+    try:
+        drafts = _drafts(work, known=release.id)
+        for draft in (*drafts.ours, *drafts.outdated):
+            # A list that lags shows the release itself as the draft it was.
+            if draft.id != release.id:
+                _delete(work, draft, "the release is public already")
+    except (GitHubError, ForeignReleaseError) as error:
+        work.say(f"drafts that are not needed any more could not be removed: {error.what}")
+
+
 def _look(work: Work) -> RemoteRelease | None:
     """Find our draft in the list or by its number; remove our own superfluous ones."""
     known = work.state.state.release_id
     drafts = _drafts(work, known=known)
+    if drafts.public is not None:
+        return drafts.public
     _refuse_foreign(work, drafts.foreign)
     for draft in drafts.outdated:
         _delete(work, draft, "a draft of an earlier seal")
@@ -94,20 +113,32 @@ def _look(work: Work) -> RemoteRelease | None:
 
 
 def _drafts(work: Work, *, known: int | None) -> _Drafts:
-    """List the drafts of our tag; the one whose number we know is ours whatever its text says by now."""
+    """List the drafts of our tag; the one whose number we know is ours whatever its text says by now.
+
+    What is published is asked for by its tag elsewhere. That answer can lag, too: killed right after publishing, we
+    once made a second draft for a release that was public, and could never publish it.
+    """
     tag = work.sealed.id.tag
     every = work.patience.read(work.remote.releases, what="list the releases")
     found = {release.id: release for release in every if release.tag == tag and release.draft}
-    if known is not None and known not in found:
-        unlisted = work.patience.read(lambda: work.remote.release(known), what="look at the draft")
-        if unlisted is not None and unlisted.tag == tag and unlisted.draft:
-            found[known] = unlisted
+    public = None
+    asked = [release.id for release in every if release.tag == tag and not release.draft]
+    if known is not None and known not in {*found, *asked}:
+        asked.append(known)
+    for number in asked:
+        now = work.patience.read(lambda number=number: work.remote.release(number), what="look at the draft")  # type: ignore[misc]
+        if now is not None and now.tag == tag and now.draft:
+            found[number] = now
+        elif now is not None and now.tag == tag:
+            public = now
     kinds = {number: Ownership.OURS if number == known else ownership(found[number], work.sealed) for number in found}
 
     def pick(kind: Ownership) -> tuple[RemoteRelease, ...]:
         return tuple(found[number] for number in sorted(found) if kinds[number] is kind)
 
-    return _Drafts(ours=pick(Ownership.OURS), outdated=pick(Ownership.OUTDATED), foreign=pick(Ownership.FOREIGN))
+    return _Drafts(
+        public=public, ours=pick(Ownership.OURS), outdated=pick(Ownership.OUTDATED), foreign=pick(Ownership.FOREIGN)
+    )
 
 
 def _refuse_foreign(work: Work, foreign: Iterable[RemoteRelease]) -> None:
@@ -165,7 +196,8 @@ def _create(work: Work) -> RemoteRelease:
             " tag on the default branch, or use a GitHub App's token"
         )
         raise GitHubError(error.what, where=error.where, hint=hint) from error
-    work.say(f"made draft {made.id}")
+    if made.draft:
+        work.say(f"made draft {made.id}")
     return made
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 __all__ = ["Ready", "before_build", "before_upload"]
 
 import ipaddress
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -143,10 +143,13 @@ def _check(  # noqa: PLR0913  each by name
     if repository is not None:
         findings.check(lambda: _tag(findings, release, remote))
         immutable = findings.check(lambda: _immutable(findings, remote))
+        before = len(problems)
         published = findings.check(lambda: _published(findings, release, remote, sealed))
+        done = published is not None and len(problems) == before
         every = findings.check(lambda: findings.patience.read(remote.releases, what="list the releases"))
         if every is not None:
-            _drafts(findings, release, every, sealed)
+            # Once our release is public, nothing is written, and a draft beside it is in nobody's way.
+            (findings.warnings if done else problems).extend(_foreign_drafts(release, every, sealed))
             previous = findings.check(
                 lambda: fetch_previous(every, remote, tag=release.tag, patience=findings.patience)
             )
@@ -244,14 +247,14 @@ def _published(findings: _Findings, release: ReleaseId, remote: Remote, sealed: 
     return found
 
 
-def _drafts(findings: _Findings, release: ReleaseId, every: Iterable[RemoteRelease], sealed: Sealed | None) -> None:
+def _foreign_drafts(release: ReleaseId, every: Iterable[RemoteRelease], sealed: Sealed | None) -> Iterator[str]:
     for draft in sorted((each for each in every if each.draft and each.tag == release.tag), key=lambda each: each.id):
         if sealed is None:
             foreign = len(set(made_from(draft.body))) != 1
         else:
             foreign = ownership(draft, sealed) is Ownership.FOREIGN
         if foreign:
-            findings.problems.append(
+            yield (
                 f"the tag {release.tag} has a draft that llamatrix did not make: {draft.id} ({draft.url});"
                 " delete it, or take another tag"
             )

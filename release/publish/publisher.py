@@ -15,7 +15,7 @@ from release.github.retry import Patience, fault_of
 from release.model import Sealed
 from release.publish.assets import Moved, upload_assets
 from release.publish.barrier import check_draft, settled_differences
-from release.publish.draft import own_draft, retire_draft
+from release.publish.draft import own_draft, remove_leftovers, retire_draft
 from release.publish.going_public import go_public, published_release
 from release.publish.limits import limit_problems
 from release.publish.outside import verify_outside
@@ -85,6 +85,7 @@ def publish(  # noqa: PLR0913  each by name, and each needed
             say(f"already published: {release.url}")
         if not (already and _finished(work, release)):
             work.state.update(phase=Phase.PUBLISHED, release_id=release.id)
+            remove_leftovers(work, release)
             verify_outside(work, anonymous, release, verifier)
     return Published(
         url=release.url,

@@ -62,11 +62,14 @@ def require_draft(work: Work, release_id: int) -> RemoteRelease:
     """Look, with one request, that our draft still is one: right before each write, so that nothing public is touched.
 
     Raises:
-        OvertakenError: It is public by now.
+        OvertakenError: It is public by now, or gone because another one of the tag is.
         PublishError: It is gone.
     """
     now = work.remote.release(release_id)
     if now is None:
+        other = work.remote.release_by_tag(work.sealed.id.tag)
+        if other is not None:
+            raise OvertakenError(other)
         raise gone(work, release_id)
     if not now.draft:
         raise OvertakenError(now)

@@ -6,7 +6,7 @@ a run of its own. ``benchmarks/faults.py`` plays every cell alone.
 
 from __future__ import annotations
 
-__all__ = ["CALLS", "Cell", "cells", "single"]
+__all__ = ["CALLS", "Cell", "cells", "points", "single"]
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -11,6 +11,7 @@ from tests.github import faults as fake
 from tests.github.exchanges import Exchange
 from tests.github.faults import Act, Effect, Point
 from tests.github.routes import Call
+from tests.github.state import Asset
 from tests.release.faults.watch import Watch
 
 
@@ -85,6 +86,13 @@ _STATUS = {
     Trouble.NOT_FOUND: 404,
     Trouble.CLASH: 422,
 }
+def _damage(asset: Asset) -> None:
+    # Another fault of the same upload may have left a starter, which has no bytes.
+    if asset.body is not None:
+        fake.wrong_bytes.change(asset)
+
+
+_WRONG = fake.Tamper(fake.wrong_bytes.name, _damage)
 _EFFECTS: dict[Trouble, tuple[Effect, ...]] = {
     Trouble.RESET: (fake.Reset(),),
     Trouble.TRUNCATED: (fake.Truncate(),),
@@ -95,10 +103,10 @@ _EFFECTS: dict[Trouble, tuple[Effect, ...]] = {
     Trouble.LIMIT_429_WAIT: (fake.secondary(429, _WAIT),),
     Trouble.STARTER: (fake.leave_starter, fake.status(502)),
     Trouble.STUCK: (fake.stuck,),
-    Trouble.WRONG_BYTES: (fake.wrong_bytes,),
+    Trouble.WRONG_BYTES: (_WRONG,),
     Trouble.WRONG_DIGEST: (fake.wrong_digest,),
     Trouble.NULL_DIGEST: (fake.null_digest,),
-    Trouble.NULL_WRONG: (fake.wrong_bytes, fake.null_digest),
+    Trouble.NULL_WRONG: (_WRONG, fake.null_digest),
     Trouble.WRONG_SIZE: (fake.wrong_size,),
     Trouble.RENAMED: (fake.renamed("default.renamed"),),
     Trouble.NEVER_LISTED: (fake.never_listed,),

@@ -332,3 +332,21 @@ def test_releases_of_other_tags_are_nobodys_business(scene: Scene) -> None:
 
     scene.assert_published()
     assert len(scene.hub.releases) == 3
+
+
+def test_a_draft_that_turns_out_to_be_public_is_compared_and_taken(scene: Scene) -> None:
+    """The look by tag came a moment too early, and the list still shows a draft."""
+    with pytest.raises(Killed):
+        scene.publish(Plan(once={"publish": [Trouble.KILL_BEFORE]}))
+    before = scene.hub.count
+
+    def publish() -> None:
+        made = scene.only()
+        scene.hub.begin_lag()
+        made.release = replace(made.release, draft=False)
+
+    published = scene.publish(Plan(meanwhile={2: publish}))
+
+    scene.assert_published()
+    assert published.uploaded == ()
+    assert scene.hub.writes_since(before) == []
