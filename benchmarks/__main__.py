@@ -21,7 +21,18 @@ from benchmarks.rows import NotRunError, Row, Verdict, not_run
 from benchmarks.setting import Setting
 from benchmarks.table import render, totals
 
-NAMES = ("plan_process", "plan_scale", "second_run", "overhead", "bundle_reuse", "packing", "inference")
+NAMES = (
+    "plan_process",
+    "plan_scale",
+    "second_run",
+    "overhead",
+    "bundle_reuse",
+    "packing",
+    "inference",
+    "publishing",
+    "sealing",
+    "faults",
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -89,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write every measured value to FILE")
     parser.add_argument("--runs", type=int, metavar="N", help="repetitions, instead of each benchmark's own number")
     parser.add_argument("--strict", action="store_true", help="exit 1 unless every goal was met and everything was run")
-    parser.add_argument("--full", action="store_true", help="also what takes an hour: whole builds, level 19")
+    parser.add_argument("--full", action="store_true", help="also what takes long: whole builds, level 19, 10 GiB")
     parser.add_argument("--profile", choices=("local", "release"), default="local", help="whose bundles to measure on")
     for option, variable, what in (
         ("--store", "LLAMATRIX_STORE", "the store of real builds"),

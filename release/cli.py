@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline import __version__
-from pipeline.console import Parser, debug_wanted, run
+from pipeline.console import Parser, debug_wanted, run, show
 
 _EPILOG = (
     "The signing key comes from --key FILE or LLAMATRIX_SIGNING_KEY, its password from LLAMATRIX_SIGNING_PASSWORD or "
@@ -152,7 +152,7 @@ def _pubkey(arguments: argparse.Namespace) -> int:
 def _schema(arguments: argparse.Namespace) -> int:  # noqa: ARG001  it takes none
     from release.manifest.schema import write_schema  # noqa: PLC0415
 
-    write_schema(Path("schema") / "manifest.schema.json")
+    show(f"wrote {write_schema(Path('schema') / 'manifest.schema.json')}\n")
     return 0
 
 

@@ -13,7 +13,7 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from pipeline.errors import BundleError, StoreError
@@ -26,13 +26,16 @@ from pipeline.plan.names import ARCHIVE_SUFFIX, asset_name
 from pipeline.report.document import JSON_NAME, from_json
 from pipeline.report.record import CellRecord, CellState, Material, RunReport
 from pipeline.report.tally import state_of
+from pipeline.report.text import clean
 from release.errors import CollectError
 from release.inspection import inspect
+from release.keys.files import open_regular, read_small
 from release.model import Collection, Inspection, Missing, ReleasedBundle
 
 _BUILD = "nox -s build-matrix -- --profile release --all"
 _HINT = f"mend what is listed, then build again: {_BUILD}"
 _AT_ONCE = 4
+_MAX_REPORT = 64 << 20  # as much as is read when the release is verified
 _LAST_EPOCH = 250_000_000_000  # the year 9892: the years of its dates have four digits
 
 
@@ -55,7 +58,8 @@ def collect(*, matrix: LoadedMatrix, dist: Path, today: date, epoch: int | None)
     expected = tuple(cell for cell in cells if cell.needs is None)
     moment = int(report.ended) if epoch is None else epoch
     problems = [
-        *_run_problems(matrix, report, version, moment),
+        *_run_problems(matrix, report, version),
+        *_clock_problems(moment, today),
         *([] if expected else ["no cell of the matrix can be built, so there is nothing to release"]),
         *_strays(folder, {asset_name(cell, version) for cell in expected}),
     ]
@@ -64,7 +68,8 @@ def collect(*, matrix: LoadedMatrix, dist: Path, today: date, epoch: int | None)
     problems += gathering.problems
     problems += _mixed(bundles)
     if problems:
-        raise CollectError(problems, where=str(folder), hint=_HINT)
+        # Names of files and texts of the report are shown: one line each, whatever is in them.
+        raise CollectError([clean(problem) for problem in problems], where=str(folder), hint=_HINT)
     return Collection(
         folder=folder,
         version=version,
@@ -80,7 +85,12 @@ def collect(*, matrix: LoadedMatrix, dist: Path, today: date, epoch: int | None)
 def _report(folder: Path) -> RunReport:
     path = folder / JSON_NAME
     try:
-        return from_json(path.read_text(encoding="utf-8"), where=str(path))
+        with open_regular(path, follow=False) as stream:
+            data = read_small(stream, _MAX_REPORT)
+        if data is None:
+            problem = f"{JSON_NAME} has more than {_MAX_REPORT} bytes, which no report of ours has"
+            raise CollectError([problem], where=str(folder), hint=_BUILD)
+        return from_json(data.decode(), where=str(path))
     except FileNotFoundError as error:
         problem = f"there is no {JSON_NAME}: nothing was built for this version"
         raise CollectError([problem], where=str(folder), hint=_BUILD) from error
@@ -91,15 +101,13 @@ def _report(folder: Path) -> RunReport:
         raise CollectError([f"{JSON_NAME}: {error.what}"], where=str(folder), hint=error.hint) from error
 
 
-def _run_problems(matrix: LoadedMatrix, report: RunReport, version: str, epoch: int) -> Iterator[str]:
+def _run_problems(matrix: LoadedMatrix, report: RunReport, version: str) -> Iterator[str]:
     if matrix.file.release is None:
         yield "matrix.yaml has no release section, which says what the manifest needs to know"
     if report.profile != ProfileName.RELEASE:
         yield f"the report is of a build with profile {report.profile}; only the release profile is released"
     if report.version != version:
         yield f"the report is of version {report.version}, the matrix says {version}"
-    if not 0 < epoch <= _LAST_EPOCH:
-        yield f"{epoch} is no time for a release: give seconds since 1970"
     for what, counts in (
         ("the cell", Counter(record.id for record in report.cells)),
         ("the material", Counter(material.id for material in report.materials)),
@@ -107,6 +115,15 @@ def _run_problems(matrix: LoadedMatrix, report: RunReport, version: str, epoch: 
         for name, count in sorted(counts.items()):
             if count > 1:
                 yield f"{what} {name} stands {count} times in the report"
+
+
+def _clock_problems(epoch: int, today: date) -> Iterator[str]:
+    """A release from tomorrow would outlive its expiry, and the next one could not follow it."""
+    if not 0 < epoch <= _LAST_EPOCH:
+        yield f"{epoch} is no time for a release: give seconds since 1970"
+    elif datetime.fromtimestamp(epoch, tz=UTC).date() > today:
+        day = datetime.fromtimestamp(epoch, tz=UTC).date()
+        yield f"its time is {day}, after today ({today}): this machine's clock or SOURCE_DATE_EPOCH is wrong"
 
 
 def _strays(folder: Path, expected: set[str]) -> Iterator[str]:
@@ -183,6 +200,8 @@ class _Gathering:
         for gate in declared(cell):
             if counts[gate.name] != 1:
                 yield f"gate {gate.name} gave {counts[gate.name] or 'no'} verdicts, and the matrix asks for one"
+        for name in sorted(counts.keys() - {gate.name for gate in declared(cell)}):
+            yield f"gate {name} gave a verdict, and the matrix does not ask for one"
         for verdict in record.verdicts:
             if verdict.status is Status.WAIVED:
                 yield from self._waiver_problems(cell, verdict)

@@ -11,17 +11,26 @@ from contextlib import suppress
 from pathlib import Path
 
 from release.errors import SealError
+from release.keys.files import open_regular
 from release.model import Asset, AssetKind
 
 OWN_FOLDER = "release"
 """Below dist/<version>/: what publishing keeps for itself (state, notes, the previous manifest); never an asset."""
 
 
-def replace_file(path: Path, data: bytes) -> None:
-    """Write a file in one step: after a kill it holds its old content or the new one, never a part."""
+def replace_file(path: Path, data: bytes, *, half: Path | None = None) -> None:
+    """Write a file in one step: after a kill it holds its old content or the new one, never a part.
+
+    Args:
+        path: The file.
+        data: Its content.
+        half: Where it lies until it is whole, on the same file system; by default beside it. What a kill leaves there
+            nobody removes.
+    """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        beside = path.parent if half is None else half
+        beside.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=beside)
         try:
             with os.fdopen(handle, "wb") as stream:
                 stream.write(data)
@@ -39,9 +48,9 @@ def replace_file(path: Path, data: bytes) -> None:
 
 
 def asset_of(path: Path, kind: AssetKind) -> Asset:
-    """Describe a file as it lies there; it is read once."""
+    """Describe a file as it lies there; it is read once. A link or a pipe is none: it could be read without end."""
     try:
-        with path.open("rb") as stream:
+        with open_regular(path, follow=False) as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
             size = stream.tell()
     except OSError as error:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from dulwich.errors import NotGitRepository
 from dulwich.objects import Tag
+from dulwich.refs import Ref
 from dulwich.repo import Repo
 
 from pipeline.errors import UsageError
@@ -22,6 +23,8 @@ _REPO = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})/[A-Za-z0-9._-]{1,100}", r
 _TAG = re.compile(r"v?\d+\.\d+\.\d+(?:-[0-9A-Za-z.]+)?", re.ASCII)
 _COMMIT = re.compile(r"[0-9a-f]{40}", re.ASCII)
 _MAX_PEELS = 8
+_API = "https://api.github.com"
+_SERVER = "https://github.com"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,9 +42,15 @@ class Forge:
     @classmethod
     def of(cls, api: str | None, environ: Mapping[str, str]) -> Forge:
         """Take ``--api``, else what GitHub Actions says, else github.com."""
-        chosen = (api or environ.get("GITHUB_API_URL") or "https://api.github.com").rstrip("/")
-        # A stand-in serves everything at one address; GITHUB_SERVER_URL of a real runner must not leak into it.
-        default = chosen if _is_loopback(chosen) else environ.get("GITHUB_SERVER_URL") or "https://github.com"
+        chosen = (api or environ.get("GITHUB_API_URL") or _API).rstrip("/")
+        # A stand-in serves everything at one address, and github.com's is known: GITHUB_SERVER_URL of a runner that
+        # belongs to another forge must not leak into either.
+        if _is_loopback(chosen):
+            default = chosen
+        elif chosen == _API:
+            default = _SERVER
+        else:
+            default = environ.get("GITHUB_SERVER_URL") or _SERVER
         return cls(api=chosen, server=default.rstrip("/"))
 
 
@@ -64,7 +73,12 @@ def identify(  # noqa: PLR0913  each by name
     if not _TAG.fullmatch(tag):
         msg = f"{tag!r} is no tag of a version"
         raise UsageError(msg, where="--tag", hint="write the version with a v, for example v0.1.0")
-    found = commit or environ.get("GITHUB_SHA") or find_commit(root, tag)
+    local, ci = find_commit(root, tag), environ.get("GITHUB_SHA") or None
+    if commit is None and None not in {local, ci} and local != ci:
+        # A workflow that was started by hand runs on a branch, whose commit GITHUB_SHA names.
+        msg = f"the tag {tag} here leads to commit {local}, and GITHUB_SHA is {ci}"
+        raise UsageError(msg, where="--commit", hint="run the workflow on the tag, or name the commit with --commit")
+    found = commit or ci or local
     if found is None:
         msg = f"there is no tag {tag} in the repository here"
         raise UsageError(msg, where="--tag", hint=f"make it (git tag {tag}), or name the commit with --commit")
@@ -82,7 +96,7 @@ def find_commit(root: Path, tag: str) -> str | None:
         return None
     with repository:
         try:
-            name = repository.refs[f"refs/tags/{tag}".encode()]
+            name = repository.refs[Ref(f"refs/tags/{tag}".encode())]
             for _ in range(_MAX_PEELS):
                 found = repository[name]
                 if not isinstance(found, Tag):

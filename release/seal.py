@@ -8,6 +8,7 @@ import hashlib
 from pathlib import Path
 
 from pipeline.report.document import HTML_NAME, JSON_NAME
+from pipeline.report.text import clean
 from release.errors import SealError
 from release.folder import OWN_FOLDER, asset_of, replace_file
 from release.keys.keyfile import SecretKey
@@ -22,6 +23,7 @@ from release.provenance.bundle import sign_statement
 from release.provenance.statement import make_statement
 from release.sbom.document import make_sbom
 from release.sums import write_sums
+from release.verify.names import OWN_FOLDERS
 
 MANIFEST_NAME = "manifest.json"
 PROVENANCE_NAME = "provenance.intoto.jsonl"
@@ -30,6 +32,7 @@ SIGNATURE_SUFFIX = ".minisig"
 NOTES_NAME = "notes.md"
 _SBOM_SUFFIX = ".cdx.json"
 _ARCHIVE_SUFFIX = ".tar.zst"
+_SHOWN = 200
 
 
 def sbom_name(asset: str) -> str:
@@ -58,6 +61,7 @@ def seal(collection: Collection, release: ReleaseId, key: SecretKey, *, previous
         raise SealError(
             msg, hint=f"set matrix.yaml's version to {release.version} and build, or tag v{collection.version}"
         )
+    _refuse_strays(collection)
     assets = [_bundle_asset(bundle) for bundle in collection.bundles]
     sboms = [_sbom(bundle, release, collection) for bundle in collection.bundles]
     reports = [asset_of(collection.folder / name, AssetKind.REPORT) for name in (JSON_NAME, HTML_NAME)]
@@ -82,7 +86,6 @@ def seal(collection: Collection, release: ReleaseId, key: SecretKey, *, previous
     assets += [*sboms, *reports, provenance, manifest, signer.sign(manifest)]
     sums = _written(collection.folder / SUMS_NAME, write_sums(assets), AssetKind.SUMS)
     assets += [sums, signer.sign(sums)]
-    _refuse_strays(collection.folder, {asset.name for asset in assets})
     sealed = Sealed(
         id=release,
         version=collection.version,
@@ -122,7 +125,8 @@ class _Signer:
 
 
 def _written(path: Path, data: bytes, kind: AssetKind) -> Asset:
-    replace_file(path, data)
+    # Never half-made among the assets: what a kill left there would stop the next seal.
+    replace_file(path, data, half=path.parent / OWN_FOLDER)
     return Asset(name=path.name, path=path, size=len(data), sha256=hashlib.sha256(data).hexdigest(), kind=kind)
 
 
@@ -153,15 +157,35 @@ def _notes(
     return render_notes(collection, release, sealed, previous=previous, public_key=key.public.text)
 
 
-def _refuse_strays(folder: Path, names: set[str]) -> None:
-    """What nothing vouches for must not lie among what is published: an old SBOM of ours goes, others stop us."""
-    for path in sorted(folder.iterdir()):
-        if path.is_dir() or path.name in names:
+def _names(collection: Collection) -> set[str]:
+    signed = (MANIFEST_NAME, SUMS_NAME)
+    bundles = [bundle.asset for bundle in collection.bundles]
+    return {
+        *bundles,
+        *(sbom_name(asset) for asset in bundles),
+        *signed,
+        *(f"{name}{SIGNATURE_SUFFIX}" for name in signed),
+        *(JSON_NAME, HTML_NAME, PROVENANCE_NAME),
+    }
+
+
+def _refuse_strays(collection: Collection) -> None:
+    """What nothing vouches for must not lie among what is published: an old SBOM of ours goes, others stop us.
+
+    This is looked at before anything is signed.
+    """
+    names = _names(collection)
+    for path in sorted(collection.folder.iterdir()):
+        real = not path.is_symlink()
+        if real and (path.name in OWN_FOLDERS if path.is_dir() else path.is_file() and path.name in names):
             continue
-        if path.name.endswith(_SBOM_SUFFIX):
+        if real and path.is_file() and path.name.endswith(_SBOM_SUFFIX):
             path.unlink()
             continue
-        msg = f"{path.name} lies among the release's files and belongs to none of its parts"
+        how = "is not a plain file" if path.name in names | OWN_FOLDERS else "belongs to none of its parts"
+        msg = f"{clean(path.name, _SHOWN)} lies among the release's files and {how}"
         raise SealError(
-            msg, where=str(folder), hint="move it elsewhere; what a release holds is decided by matrix.yaml"
+            msg,
+            where=str(collection.folder),
+            hint="move it elsewhere; what a release holds is decided by matrix.yaml",
         )

@@ -20,9 +20,13 @@ from release.model import ReleaseId
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Session:
-    """One command's view. ``folder`` is dist/<version>; ``own`` is what publishing keeps for itself below it."""
+    """One command's view. ``folder`` is dist/<version>; ``own`` is what publishing keeps for itself below it.
+
+    ``root`` is where matrix.yaml lies: the project, whichever folder the command was started in.
+    """
 
     matrix: LoadedMatrix
+    root: Path
     release: ReleaseId
     forge: Forge
     folder: Path
@@ -47,6 +51,7 @@ class Session:
         )
         return cls(
             matrix=matrix,
+            root=root,
             release=release,
             forge=forge,
             folder=arguments.dist / release.version,

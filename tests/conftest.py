@@ -16,14 +16,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--run-docker", action="store_true", help="run the tests that need a Docker engine")
     parser.addoption("--run-browser", action="store_true", help="run the tests that render pages in chromium")
     parser.addoption("--run-tools", action="store_true", help="run the tests that need minisign, gh and cosign")
+    parser.addoption("--run-rsign", action="store_true", help="run the tests that need rsign2, which Debian lacks")
     parser.addoption("--run-network", action="store_true", help="run the tests that reach a package registry")
     parser.addoption("--bundles", metavar="DIR", help="run the tests that need really built bundles, found in DIR")
     parser.addoption("--update-golden", action="store_true", help="rewrite the golden files")
-
-
-def pytest_configure() -> None:
-    """Hold every exchange with the fake GitHub, in whatever test, to GitHub's own description."""
-    FakeGitHub.observers.append(check)
 
 
 _NEEDS = {
@@ -32,6 +28,7 @@ _NEEDS = {
     "network": "--run-network",
     "bundle": "--bundles",
     "tools": "--run-tools",
+    "rsign": "--run-rsign",
 }
 
 
@@ -45,6 +42,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left:
         config.hook.pytest_deselected(items=left)
         items[:] = kept
+
+
+@pytest.fixture(autouse=True)
+def _contract(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hold every exchange with the fake GitHub, in whatever test, to GitHub's own description."""
+    if request.node.get_closest_marker("off_contract") is None:
+        monkeypatch.setattr(FakeGitHub, "observers", [check])
 
 
 @pytest.fixture(autouse=True)

@@ -60,7 +60,7 @@ class Rehearsal:
     def run(self, *argv: str, expect: int = 0) -> str:
         """Run ``python -m ARGV`` and give its output; it must end with ``expect``."""
         environment = {**os.environ, "GITHUB_TOKEN": TOKEN}
-        for name in ("GITHUB_SHA", "GITHUB_REPOSITORY", "GITHUB_ACTIONS", "LLAMATRIX_SIGNING_KEY"):
+        for name in ("GITHUB_SHA", "GITHUB_REPOSITORY", "GITHUB_ACTIONS", "LLAMATRIX_SIGNING_KEY", "SOURCE_DATE_EPOCH"):
             environment.pop(name, None)
         ended = subprocess.run(
             [sys.executable, "-m", *argv], cwd=ROOT, env=environment, text=True, capture_output=True, check=False

@@ -6,7 +6,7 @@ would break machines we never see.
 
 from __future__ import annotations
 
-__all__ = ["check_release", "check_release_cells"]
+__all__ = ["check_release", "check_release_cells", "names_a_path"]
 
 import re
 from itertools import product
@@ -27,10 +27,15 @@ if TYPE_CHECKING:
 
 _VERSION = re.compile(r"\d+(?:\.\d+)*(?:[-+.][0-9A-Za-z.]+)?", re.ASCII)
 # What a program loads code or data from is a path, and a path in a manifest names a place on somebody else's machine.
-_NAMES_A_PATH = re.compile(r".*_(?:PATHS?|FILES?|FILENAMES|LIBS?|LIBRARY|DIR)", re.ASCII)
+_NAMES_A_PATH = re.compile(r".*_(?:PATHS?|FILES?|FILENAMES|LIBS?|LIBRARY|DIRS?)", re.ASCII)
 _FAMILIES = {"nvidia": "cuda", "amd_driver": "rocm", "vulkan": "vulkan"}
 _RUN_EVERYWHERE = ("cpu", "metal")
 """Backends that ask for no GPU of their own: every Mac that a Metal bundle starts on has one."""
+
+
+def names_a_path(variable: str) -> bool:
+    """Tell whether a variable's value is a path by its name: one that code could be loaded from, or of one machine."""
+    return _NAMES_A_PATH.fullmatch(variable) is not None
 
 
 def check_release(matrix: LoadedMatrix, problems: Problems) -> None:
@@ -152,7 +157,7 @@ class _Release:
             self._problems.add((*path, "nvidia", "ptx_min"), what)
 
     def rule(self, path: Path, rule: EnvironmentRule) -> None:
-        if _NAMES_A_PATH.fullmatch(rule.name):
+        if names_a_path(rule.name):
             hint = (
                 "a path belongs to one machine, and code could be loaded from it; leave it to whoever runs the bundle"
             )

@@ -40,9 +40,22 @@ def signing_key(file: Path | None) -> SecretKey:
             os.environ.pop(name, None)
 
 
-def public_key(source: str | None, environ: Mapping[str, str]) -> PublicKey:
-    """Give the public key that was named, else the environment's, else the one in this folder; never a release's."""
+def public_key(source: str | None, environ: Mapping[str, str], *, apart_from: Path | None = None) -> PublicKey:
+    """Give the public key that was named, else the environment's, else the one in this folder.
+
+    Args:
+        source: The key or its file, as named on the command line.
+        environ: The environment.
+        apart_from: The folder that is to be verified. Whoever made its files made a key that lies there too.
+
+    Raises:
+        KeyFileError: There is none, it is none, or it lies in ``apart_from``.
+    """
     chosen = source or environ.get(PUBLIC_VARIABLE)
+    if apart_from is not None and _lies_in(Path(chosen or _PUBLIC_FILE), apart_from):
+        msg = "the public key lies in the folder that is to be verified, and proves nothing there"
+        hint = "take the key from somewhere else than the release: --public-key KEY with the project's own"
+        raise KeyFileError(msg, where=str(chosen or _PUBLIC_FILE), hint=hint)
     if chosen:
         return open_public(chosen)
     if not _PUBLIC_FILE.is_file():
@@ -52,6 +65,13 @@ def public_key(source: str | None, environ: Mapping[str, str]) -> PublicKey:
         )
         raise KeyFileError(msg, where=str(_PUBLIC_FILE), hint=hint)
     return open_public(_PUBLIC_FILE)
+
+
+def _lies_in(file: Path, folder: Path) -> bool:
+    try:
+        return file.is_file() and file.resolve().is_relative_to(folder.resolve())
+    except (OSError, ValueError):  # the text of a key, which is no name of a file
+        return False
 
 
 def keygen_command(arguments: argparse.Namespace) -> int:

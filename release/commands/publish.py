@@ -14,15 +14,16 @@ from pipeline.console import show
 from pipeline.errors import UsageError
 from release.collect import collect
 from release.commands.keys import signing_key
-from release.errors import ManifestError, SignatureError
+from release.errors import ManifestError, SealError, SignatureError, VerifyError
 from release.github.client import connect
 from release.github.rehearsed import RehearsedRemote
 from release.github.remote import Remote
 from release.github.retry import Budget, Patience, upload_seconds
+from release.keys.files import open_regular, read_small
 from release.keys.keyfile import PublicKey, SecretKey
 from release.keys.minisign import verify_bytes
 from release.keys.ring import known_keys
-from release.manifest.reading import read
+from release.manifest.reading import MAX_BYTES, read
 from release.manifest.records import Manifest
 from release.model import Collection, Sealed
 from release.publish.preflight import Ready, before_build, before_upload
@@ -155,15 +156,23 @@ def _sealed(
     session: Session, collection: Collection, key: SecretKey, previous: Manifest | None, say: Callable[[str], None]
 ) -> Sealed:
     """Seal, then look at it from outside before anybody else can."""
+    if collection.forged and not session.forge.loopback:
+        # One good signature over them would be enough for whoever checks nothing but that.
+        msg = f"these bundles were forged for a rehearsal, and nothing is signed for {session.forge.server} with them"
+        raise SealError(msg, where=str(session.folder), hint="build real ones; nox -s rehearse is for forged ones")
     sealed = seal(collection, session.release, key, previous=previous)
-    checked = verify_folder(
-        session.folder,
-        key=key.public,
-        repo=session.release.repo,
-        tag=session.release.tag,
-        commit=session.release.commit,
-        today=session.today,
-    )
+    try:
+        checked = verify_folder(
+            session.folder,
+            key=key.public,
+            repo=session.release.repo,
+            tag=session.release.tag,
+            commit=session.release.commit,
+            today=session.today,
+        )
+    except VerifyError as error:
+        hint = "no user could verify what was sealed, so nothing is published: mend what is listed, and seal again"
+        raise VerifyError(error.problems, where=error.where, hint=hint) from error
     for line in checked.lines:
         say(line)
     return sealed
@@ -174,7 +183,7 @@ def _trusted_previous(session: Session, previous: Previous | None, key: PublicKe
     if previous is None:
         return None
     where = f"manifest.json of {previous.tag}"
-    keys = known_keys(Path(_KEYS), key, repo=session.release.repo)
+    keys = known_keys(session.root / _KEYS, key, repo=session.release.repo)
     if previous.signature is None:
         msg = "it has no signature, so its version cannot be followed"
         raise ManifestError(msg, where=where, hint="look at that release: llamatrix signs every manifest")
@@ -210,8 +219,14 @@ def _teller() -> Callable[[str], None]:
 
 
 def _bytes(path: Path) -> bytes:
+    hint = "--previous names manifest.json of the release before"
     try:
-        return path.read_bytes()
+        with open_regular(path) as stream:
+            data = read_small(stream, MAX_BYTES)
     except OSError as error:
         msg = f"it cannot be read: {error.strerror or error}"
-        raise UsageError(msg, where=str(path), hint="--previous names manifest.json of the release before") from error
+        raise UsageError(msg, where=str(path), hint=hint) from error
+    if data is None:
+        msg = f"it has more than {MAX_BYTES} bytes, which no manifest has"
+        raise UsageError(msg, where=str(path), hint=hint)
+    return data

@@ -26,11 +26,12 @@ _SECONDS = 60 * 60.0
 
 def verify_command(arguments: argparse.Namespace) -> int:
     """Verify; any finding is an error with its own exit code."""
-    key = public_key(arguments.public_key, os.environ)
     today = datetime.datetime.now(tz=datetime.UTC).date()
     repo = arguments.repo or os.environ.get("GITHUB_REPOSITORY") or None
     folder = Path(arguments.what)
-    if folder.is_dir():
+    whole = folder.is_dir()
+    key = public_key(arguments.public_key, os.environ, apart_from=folder if whole else None)
+    if whole:
         verified = verify_folder(
             folder,
             key=key,

@@ -10,6 +10,7 @@ __all__ = ["environment_of", "is_allowed"]
 
 import re
 
+from pipeline.matrix.releases import names_a_path
 from pipeline.matrix.spec import EnvironmentRule, Release
 from release.manifest.measured import Facts
 from release.manifest.records import Condition, Environment
@@ -20,8 +21,8 @@ _VERSION = re.compile(r"v?(\d+(?:\.\d+)*)(?P<rest>.*)", re.DOTALL)
 
 
 def is_allowed(name: str) -> bool:
-    """Tell whether a manifest may ask for this variable; LD_PRELOAD and its kin never are."""
-    return _ALLOWED.fullmatch(name) is not None
+    """Tell whether a manifest may ask for this variable; LD_PRELOAD, HSA_TOOLS_LIB and their kin never are."""
+    return _ALLOWED.fullmatch(name) is not None and not names_a_path(name)
 
 
 def environment_of(facts: Facts, release: Release) -> tuple[Environment, ...]:

@@ -15,6 +15,7 @@ from release.manifest.measured import Facts
 from release.manifest.reading import read
 from release.manifest.records import (
     KIND,
+    MOST,
     SCHEMA_ID,
     SCHEMA_VERSION,
     Manifest,
@@ -145,6 +146,10 @@ class _Maker:
             self.problems.append(
                 f"the previous manifest has epoch {self.previous.epoch}, matrix.yaml's release.epoch is "
                 f"{self.rules.epoch}: clients would refuse it; an epoch never goes down"
+            )
+        if self.previous.manifest_version == MOST and self.previous.epoch == self.rules.epoch:
+            self.problems.append(
+                f"the previous manifest has version {MOST}, the last there can be: raise matrix.yaml's release.epoch"
             )
         if self.previous.generated_at > _moment(self.collection.epoch):
             self.problems.append(

@@ -11,7 +11,7 @@ __all__ = ["FAMILIES", "Facts", "check_plan"]
 from collections.abc import Iterator
 
 from pipeline.gates.suite import declared
-from pipeline.matrix.spec import BackendGate
+from pipeline.matrix.spec import BackendGate, parse_size
 from pipeline.model import Backend, Status
 from release.model import ReleasedBundle
 
@@ -120,6 +120,14 @@ def _size(facts: Facts) -> Iterator[str]:
         theirs = facts.number("size", key)
         if theirs != ours:
             yield f"gate size measured {key} {theirs}, the archive has {ours}"
+    limits = facts.bundle.cell.gates.size
+    assert limits is not None  # check_plan looked
+    for what, ours, most in (
+        ("packed", archive.size, limits.max),
+        ("unpacked", archive.unpacked_size, limits.max_unpacked),
+    ):
+        if ours > parse_size(most):
+            yield f"it has {ours} bytes {what}, and the plan allows {parse_size(most)}"
 
 
 def _backend(facts: Facts) -> Iterator[str]:

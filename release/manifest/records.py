@@ -12,6 +12,7 @@ from __future__ import annotations
 
 __all__ = [
     "KIND",
+    "MOST",
     "READER",
     "SCHEMA_ID",
     "SCHEMA_VERSION",
@@ -54,7 +55,9 @@ Commit = Annotated[str, Meta(pattern=r"^[0-9a-f]{40}$", description="a full git 
 # The largest number that every JSON reader keeps exactly; larger ones never come from us.
 Bytes = Annotated[int, Meta(ge=1, le=2**53 - 1, description="a size in bytes")]
 Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
-Serial = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+MOST = 2**31 - 1
+"""The last epoch and manifest version there can be."""
+Serial = Annotated[int, Meta(ge=1, le=MOST)]
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,199}$", description="an asset's name")]
 Key = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 File = Annotated[str, Meta(min_length=1, max_length=512, description="a path below the bundle's top folder")]

@@ -1,23 +1,23 @@
 """The JSON Schema of manifest.json, generated from ``records.py``: a public contract that is only ever extended.
 
-``python -m release.manifest.schema`` rewrites ``schema/manifest.schema.json``; one test proves that file current,
+``python -m release schema`` rewrites ``schema/manifest.schema.json``; one test proves that file current,
 another that no field of an earlier version is gone. Unlike our own reader the schema allows keys it does not name, for
 clients must ignore those: a manifest of a later version stays valid under an earlier schema.
 """
 
 from __future__ import annotations
 
-__all__ = ["SCHEMA_PATH", "field_paths", "json_schema", "main", "render"]
+__all__ = ["SCHEMA_PATH", "field_paths", "json_schema", "render", "write_schema"]
 
 import ast
 import json
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from release.folder import replace_file
 from release.manifest import records
 from release.manifest.records import SCHEMA_ID, Manifest
 
@@ -89,13 +89,7 @@ def render() -> str:
     return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Write the schema to the path given, or to its place in the repository."""
-    path = Path(arguments[0]) if arguments else SCHEMA_PATH
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(render(), encoding="utf-8")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+def write_schema(path: Path) -> Path:
+    """Write the schema's file anew."""
+    replace_file(path, render().encode())
+    return path

@@ -55,14 +55,15 @@ def check_draft(work: Work, release_id: int, verifier: Callable[[Path], None]) -
 
 
 def settled_differences(work: Work, release_id: int) -> tuple[Mapping[str, RemoteAsset], list[str]]:
-    """Give the listing and how it differs from what was sealed; what is only missing may be a list that lags."""
+    """Give the listing and how it differs from what was sealed; what is only missing or unfinished may be a lag."""
     planned = {asset.name for asset in work.sealed.assets}
     seen: Mapping[str, RemoteAsset] = {}
 
     def look() -> bool | None:
         nonlocal seen
         seen = work.assets(release_id)
-        return True if planned <= seen.keys() else None
+        finished = {name for name, asset in seen.items() if asset.state == "uploaded"}
+        return True if planned <= finished else None
 
     work.patience.poll(look, what="list the assets", every=_LAG_EVERY, seconds=_LAG)
     return seen, work.comparison.differences(seen)

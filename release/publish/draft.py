@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from release.errors import ForeignReleaseError, GitHubError, PublishError
-from release.github.remote import Fault, RemoteRelease
+from release.github.remote import Fault, RemoteError, RemoteRelease
 from release.github.retry import fault_of
 from release.publish.marker import Ownership, ownership, text_of
 from release.publish.state import Phase
@@ -162,6 +162,9 @@ def _delete(work: Work, draft: RemoteRelease, why: str) -> None:
     def delete() -> bool:
         if deleted() is None:
             work.remote.delete_release(draft.id)
+            # "Not found" is a good answer to a deletion, and not always true.
+            if deleted() is None:
+                raise RemoteError(Fault.GARBLED, f"delete draft {draft.id}", "it is still there")
         return True
 
     work.say(f"deleting draft {draft.id}: {why}")

@@ -12,7 +12,7 @@ from release.inspection import inspect
 from release.sums import MAX_SUMS_BYTES, parse_sums
 from release.verify.case import Case
 from release.verify.files import LocalFile
-from release.verify.names import ARCHIVE_SUFFIX, MANIFEST, OWN_FILES, OWN_FOLDERS, PROVENANCE, SIGNATURE, SUMS
+from release.verify.names import ARCHIVE_SUFFIX, MANIFEST, OWN_FOLDERS, PROVENANCE, SIGNATURE, SUMS
 
 _REQUIRED = (MANIFEST, MANIFEST + SIGNATURE, PROVENANCE)
 _NEVER = frozenset({SUMS, SUMS + SIGNATURE})
@@ -60,7 +60,7 @@ def _missing(case: Case) -> list[str]:
 
 
 def _strays(case: Case) -> list[str]:
-    allowed = {*case.sums, *_NEVER, *OWN_FILES}
+    allowed = {*case.sums, *_NEVER}
     files = case.files
     found = [f"{name} is in the folder and not listed in {SUMS}" for name in files.names if name not in allowed]
     found += [f"{name} is a folder, and a release has none" for name in files.folders if name not in OWN_FOLDERS]

@@ -5,7 +5,6 @@ from __future__ import annotations
 __all__ = [
     "ARCHIVE_SUFFIX",
     "MANIFEST",
-    "OWN_FILES",
     "OWN_FOLDERS",
     "PROVENANCE",
     "REPORT",
@@ -28,7 +27,6 @@ SBOM_SUFFIX = ".cdx.json"
 
 OWN_FOLDERS = frozenset({OWN_FOLDER, "logs"})
 """Folders that building and publishing keep beside the assets; they are no assets and nothing here vouches for them."""
-OWN_FILES = frozenset({"release-state.json"})
 
 
 def sbom_of(artifact: str) -> str:

@@ -124,6 +124,7 @@ def test_limits_are_told(github: FakeGitHub) -> None:
     assert reply.headers["X-RateLimit-Remaining"] == "4999"
 
 
+@pytest.mark.off_contract
 def test_what_is_not_there_is_404_and_breaks_the_contract() -> None:
     with FakeGitHub() as fake, Api(fake) as ours:
         assert ours.ask("PUT", "releases/1").status_code == 404

@@ -83,6 +83,7 @@ def test_special_characters_are_renamed(asked: str, stored: str) -> None:
     assert stored_name(asked) == stored
 
 
+@pytest.mark.off_contract
 def test_the_reply_shows_the_new_name(github: FakeGitHub) -> None:
     with Api(github) as ours:
         number = ours.draft()

@@ -125,6 +125,7 @@ def test_what_is_not_as_described_is_found(
     assert re.search(said, "\n".join(found)), found
 
 
+@pytest.mark.off_contract
 def test_the_fixture_fails_a_test_that_breaks_the_contract() -> None:
     with FakeGitHub() as fake, Api(fake) as ours:
         ours.get("/user")
@@ -134,6 +135,7 @@ def test_the_fixture_fails_a_test_that_breaks_the_contract() -> None:
         check(fake.requests)
 
 
+@pytest.mark.off_contract
 def test_what_was_never_answered_has_only_a_request() -> None:
     with FakeGitHub(tags={"v1": COMMIT}) as fake, Api(fake) as ours:
         fake.faults.add(Call.CREATE, Reset(), point=Point.AFTER)

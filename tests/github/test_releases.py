@@ -159,6 +159,7 @@ def test_the_text_has_a_limit(github: FakeGitHub) -> None:
         ({"tag_name": "v1", "name": 1}, "name"),
     ],
 )
+@pytest.mark.off_contract
 def test_what_is_no_release_is_refused(fields: dict[str, object], field: str) -> None:
     # Not the fixture: these requests break the description on purpose.
     with FakeGitHub(tags={"v1": COMMIT}) as fake, Api(fake) as ours:
@@ -167,6 +168,7 @@ def test_what_is_no_release_is_refused(fields: dict[str, object], field: str) ->
         assert fake.state.releases == {}
 
 
+@pytest.mark.off_contract
 def test_a_body_that_is_no_json_is_refused() -> None:
     with FakeGitHub() as fake, Api(fake) as ours:
         reply = ours.session.post(f"{fake.url}/repos/o/r/releases", data=b"{", timeout=30)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -417,3 +418,47 @@ def test_a_source_without_a_commit_is_not_released(dist: Dist) -> None:
         f"{CPU}: its source llama.cpp has no commit in matrix.yaml, so nothing says what it was built from"
         in problems(dataclasses.replace(dist, matrix=bare))
     )
+
+
+def test_a_verdict_nobody_asked_for_is_refused(dist: Dist) -> None:
+    record = next(record for record in dist.report.cells if record.id == CPU)
+    made_up = dataclasses.replace(record.verdicts[0], gate="security-audit")
+
+    found = problems(dist.change(CPU, verdicts=(*record.verdicts, made_up)))
+
+    assert found == [f"{CPU}: gate security-audit gave a verdict, and the matrix does not ask for one"]
+
+
+def test_a_release_from_tomorrow_is_refused(dist: Dist) -> None:
+    yesterday = TODAY - datetime.timedelta(days=1)
+
+    (found,) = problems(dist, epoch=4_102_444_800)
+    assert found.startswith(f"its time is 2100-01-01, after today ({TODAY})")
+    # The clock was set back after the build.
+    (found,) = problems(dist, today=yesterday)
+    assert "this machine's clock" in found
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link", "large"])
+def test_a_report_that_is_no_plain_file_is_refused_and_never_waited_for(
+    dist: Dist, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = dist.folder / "report.json"
+    if kind == "large":
+        monkeypatch.setattr("release.collect._MAX_REPORT", 100)
+    else:
+        path.unlink()
+        os.mkfifo(path) if kind == "pipe" else path.symlink_to("/dev/zero")
+
+    (found,) = problems(dist)
+
+    assert found.startswith("report.json")
+
+
+def test_a_hostile_name_is_one_harmless_line(dist: Dist) -> None:
+    (dist.folder / "a\n::error::b\x1b[31m.tar.zst").write_bytes(b"x")
+
+    (found,) = problems(dist)
+
+    assert "\n" not in found
+    assert "\x1b" not in found

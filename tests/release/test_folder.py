@@ -54,3 +54,32 @@ def test_an_asset_that_is_not_there_is_named(tmp_path: Path) -> None:
         asset_of(tmp_path / "report.json", AssetKind.REPORT)
 
     assert caught.value.where == str(tmp_path / "report.json")
+
+
+def test_what_a_kill_leaves_half_made_is_kept_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    half = tmp_path / "release"
+
+    class Killed(BaseException):
+        pass
+
+    def killed(descriptor: int) -> None:
+        # As after SIGKILL: what lies there now stays.
+        assert [entry.name.startswith(".file.") for entry in half.iterdir()] == [True]
+        assert sorted(tmp_path.iterdir()) == [half]
+        raise Killed
+
+    monkeypatch.setattr(os, "fsync", killed)
+    with pytest.raises(Killed):
+        replace_file(tmp_path / "file", b"new", half=half)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link"])
+def test_an_asset_that_is_no_plain_file_is_refused_and_never_waited_for(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "report.html"
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero")
+
+    with pytest.raises(SealError, match="cannot be read"):
+        asset_of(path, AssetKind.REPORT)

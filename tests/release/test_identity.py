@@ -115,3 +115,21 @@ def test_addresses_of_this_machine(host: str) -> None:
 @pytest.mark.parametrize("host", ["localhost.example", "128.0.0.1", "api.github.com", ""])
 def test_addresses_of_other_machines(host: str) -> None:
     assert not Forge.of(f"http://{host}:1", {}).loopback
+
+
+@pytest.mark.process
+def test_a_commit_of_ci_that_the_tag_here_contradicts_is_refused(repository: Path) -> None:
+    with Repo(str(repository)) as opened:
+        porcelain.tag_create(opened, b"v0.1.0")
+    environ = {"GITHUB_SHA": COMMIT}
+
+    with pytest.raises(UsageError, match=f"leads to commit {head(repository)}, and GITHUB_SHA is {COMMIT}") as caught:
+        identify(tag="v0.1.0", repo="o/r", commit=None, forge=FORGE, environ=environ, root=repository)
+
+    assert "--commit" in (caught.value.hint or "")
+    named = identify(tag="v0.1.0", repo="o/r", commit=COMMIT, forge=FORGE, environ=environ, root=repository)
+    assert named.commit == COMMIT
+
+
+def test_the_server_of_another_forges_runner_is_not_githubs() -> None:
+    assert Forge.of("https://api.github.com", {"GITHUB_SERVER_URL": "https://git.example"}) == FORGE

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -127,6 +128,51 @@ def test_a_stray_file_stops_the_seal(collection: Collection) -> None:
         seal(collection, RELEASE, KEY, previous=None)
 
     assert (collection.folder / "notes.txt").read_text() == "mine"
+    assert not list(collection.folder.glob("*.minisig")), "nothing is signed beside it"
+
+
+def test_a_strange_folder_stops_the_seal(collection: Collection) -> None:
+    (collection.folder / "extra").mkdir()
+
+    with pytest.raises(SealError, match="extra lies among the release's files and belongs to none of its parts"):
+        seal(collection, RELEASE, KEY, previous=None)
+
+
+@pytest.mark.parametrize("name", ["release", "logs", "manifest.json", "SHA256SUMS"])
+def test_a_link_in_the_place_of_ours_stops_the_seal(collection: Collection, tmp_path: Path, name: str) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (collection.folder / name).symlink_to(elsewhere)
+
+    with pytest.raises(SealError, match="is not a plain file"):
+        seal(collection, RELEASE, KEY, previous=None)
+
+    assert not list(elsewhere.iterdir())
+
+
+def test_a_hostile_name_is_one_harmless_line(collection: Collection) -> None:
+    (collection.folder / "a\n::error::b\x1b[31m").write_text("x")
+
+    with pytest.raises(SealError) as caught:
+        seal(collection, RELEASE, KEY, previous=None)
+
+    assert "\n" not in caught.value.what
+    assert "\x1b" not in caught.value.what
+
+
+def test_half_made_files_never_lie_among_the_assets(collection: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = set(contents(collection.folder))
+    sync = os.fsync
+    seen: set[str] = set()
+
+    def look(descriptor: int) -> None:
+        seen.update(contents(collection.folder))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", look)
+    sealed = seal(collection, RELEASE, KEY, previous=None)
+
+    assert seen - before <= {asset.name for asset in sealed.assets}
 
 
 def test_an_sbom_of_an_earlier_seal_is_cleared_away(collection: Collection) -> None:

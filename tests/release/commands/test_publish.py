@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import datetime
 import json
+import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,12 +155,15 @@ def test_a_manifest_of_a_strangers_key_is_not_counted_on(scene: Scene) -> None:
     assert scene.published() == ["v0.1.0"]
 
 
-def test_after_a_rotation_the_old_keys_manifest_is_counted_on(scene: Scene) -> None:
+def test_after_a_rotation_the_old_keys_manifest_is_counted_on(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     scene.run("publish")
     next_version(scene, "0.2.0")
     assert main(["keygen", "--no-password", "--key", "new.key", "--public-key", "new.pub"]) == 0
     assert main(["rotate", "--key", "minisign.key", "--new", "new.pub", "--repo", REPO, "--reason", "yearly"]) == 0
     shutil.move("new.key", "minisign.key")
+    elsewhere = scene.root / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)  # keys/ belongs to the project, not to the folder the command was started in
 
     code, shown = scene.run("publish", tag="v0.2.0")
 
@@ -211,7 +217,8 @@ def test_forged_bundles_never_go_to_github(scene: Scene, monkeypatch: pytest.Mon
 
     code, shown = scene.run("publish", "--dry-run")
 
-    assert code == 29, shown
+    assert code == 24, shown
+    assert not list(scene.folder.glob("*.minisig")), "nothing was signed"
     assert "rehearsal" in shown
 
 
@@ -246,12 +253,44 @@ def test_a_previous_manifest_that_is_not_there_is_named(scene: Scene) -> None:
     assert "nowhere.json" in shown
 
 
+@pytest.mark.parametrize("kind", ["pipe", "large"])
+def test_a_previous_manifest_that_cannot_be_one_is_never_read_to_its_end(scene: Scene, kind: str) -> None:
+    path = scene.root / "previous.json"
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        with path.open("wb") as stream:
+            stream.truncate(1 << 40)
+
+    code, shown = scene.run("seal", "--previous", str(path))
+
+    assert code == 2
+    assert "previous.json" in shown
+
+
 def test_the_epoch_of_the_environment_is_the_releases_time(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    hour_ago = int(time.time()) - 3600
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", str(hour_ago))
+
+    code, shown = scene.run("seal")
+
+    assert code == 0, shown
+    moment = datetime.datetime.fromtimestamp(hour_ago, tz=datetime.UTC)
+    made = json.loads((scene.folder / "manifest.json").read_bytes())["generated_at"]
+    assert datetime.datetime.fromisoformat(made) == moment
+
+
+def test_a_release_that_no_user_could_verify_says_what_to_do_here(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
 
-    scene.run("seal")
+    code, shown = scene.run("publish")
 
-    assert json.loads((scene.folder / "manifest.json").read_bytes())["generated_at"] == "2023-11-14T22:13:20Z"
+    assert code == 29
+    assert "manifest.json expired on 2024-" in shown
+    assert "nothing is published: mend what is listed, and seal again" in shown
+    assert scene.writes() == []
 
 
 def test_an_epoch_that_is_no_number_is_refused(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:

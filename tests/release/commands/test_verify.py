@@ -93,3 +93,19 @@ def test_two_tags_are_one_too_many(folder: Path, capsys: pytest.CaptureFixture[s
     assert main(["verify", "v0.1.0", "--repo", REPO, "--tag", "v0.2.0"]) == 2
 
     assert "two tags" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("how", ["named", "environment", "found here"])
+def test_a_key_from_the_release_itself_proves_nothing(
+    sealed: Path, folder: Path, how: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(sealed / "minisign.pub", folder)
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("LLAMATRIX_PUBLIC_KEY")
+    if how == "environment":
+        monkeypatch.setenv("LLAMATRIX_PUBLIC_KEY", str(folder / "minisign.pub"))
+    named = ["--public-key", "minisign.pub"] if how == "named" else []
+
+    assert main(["verify", ".", *named]) == 21
+
+    assert "proves nothing there" in capsys.readouterr().err

@@ -1,45 +1,55 @@
-"""The grid: every call, every point of it, every way to go wrong. As single cells, and packed for a test run.
+"""The grid: every call, every point of it, every way to go wrong.
 
-Packed, the faults of several cells lie in one schedule, each at a request of its own that nothing else disturbs, or in
-a run of its own. ``benchmarks/faults.py`` plays every cell alone.
+``single`` plays one cell alone, as ``benchmarks/faults.py`` does with all of them. A test run packs several cells into
+one schedule, each at a request of its own.
 """
 
 from __future__ import annotations
 
-__all__ = ["CALLS", "Cell", "cells", "points", "single"]
+__all__ = ["CALLS", "Cell", "cells", "packs", "points", "single"]
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
+from typing import TypeVar
 
 from tests.github.faults import Point
 from tests.github.routes import Call
-from tests.release.faults.lab import Outcome, run_runs, run_schedule
+from tests.release.faults.lab import Outcome, run_schedule
 from tests.release.faults.troubles import ANSWERS, REFUSALS, STORED, TEMPORARY, Fault, Trouble
+
+T = TypeVar("T")
 
 # How often an undisturbed run makes each call; a test holds these numbers.
 CALLS = {
     Call.REPOSITORY: 2,
     Call.REF: 2,
     Call.IMMUTABLE: 1,
-    Call.LIST_RELEASES: 3,
+    Call.LIST_RELEASES: 4,
     Call.BY_TAG: 4,
     Call.CREATE: 1,
     Call.GET: 7,
     Call.LIST_ASSETS: 3,
-    Call.UPLOAD: 6,
+    Call.UPLOAD: 5,
     Call.DOWNLOAD: 4,
-    Call.STORAGE: 10,
-    Call.WEB_DOWNLOAD: 6,
+    Call.STORAGE: 9,
+    Call.WEB_DOWNLOAD: 5,
     Call.PATCH: 1,
     # With what an earlier run left.
     Call.DELETE_ASSET: 2,
     Call.DELETE_RELEASE: 1,
 }
 _LEFTOVERS = {Call.DELETE_ASSET, Call.DELETE_RELEASE}
-_TOGETHER = 5  # faults one after another that one operation outlives
-_NO_BODY = {Call.DELETE_ASSET, Call.DELETE_RELEASE}
+_REDIRECTS = {Call.DOWNLOAD, Call.WEB_DOWNLOAD}
 _BROKEN = (Trouble.RESET, Trouble.HANG, Trouble.CUT_OFF)
-_ALWAYS = (Trouble.SERVER_500, Trouble.RESET, Trouble.HANG, Trouble.TRUNCATED, Trouble.LIMIT_403, Trouble.LIMIT_429_WAIT)
+_ALWAYS = (
+    Trouble.SERVER_500,
+    Trouble.RESET,
+    Trouble.HANG,
+    Trouble.TRUNCATED,
+    Trouble.LIMIT_403,
+    Trouble.LIMIT_429_WAIT,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,7 +80,7 @@ def points(call: Call, trouble: Trouble) -> Sequence[Point]:
     """Give the points at which a trouble can strike, as far as they differ for the client."""
     if trouble in STORED:
         return (Point.AFTER,) if call is Call.UPLOAD else ()
-    if trouble in REFUSALS or (trouble in {Trouble.TRUNCATED, Trouble.CUT_OFF} and call in {Call.DOWNLOAD, Call.WEB_DOWNLOAD}):
+    if trouble in REFUSALS or (trouble in {Trouble.TRUNCATED, Trouble.CUT_OFF} and call in _REDIRECTS):
         return (Point.BEFORE,)
     found = [Point.BEFORE]
     if call.writes:
@@ -93,3 +103,31 @@ def cells(call: Call) -> Iterator[Cell]:
 def single(cell: Cell) -> Outcome:
     """Play one cell alone."""
     return run_schedule([cell.fault()], leftovers=cell.leftovers)
+
+
+def packs(call: Call) -> Iterator[tuple[Fault, ...]]:
+    """Give every temporary cell of one call, packed so that one run meets several of them, each once.
+
+    What was carried out is not asked for again: such a fault ends an operation, all others are followed by a try more.
+    """
+    once = [cell for cell in cells(call) if cell.trouble in TEMPORARY and not cell.always]
+    if not call.writes:
+        for pack in _batched(once, 5):
+            yield tuple(cell.fault(nth) for nth, cell in enumerate(pack, start=1))
+        return
+    if call is Call.UPLOAD:
+        stored = [cell for cell in cells(call) if cell.trouble in STORED and not cell.always]
+        for pack in _batched((*once, *stored), 3):
+            yield tuple(cell.fault(2 * nth - 1) for nth, cell in enumerate(pack, start=1))
+        return
+    # The middle of an answer comes after the deed, too.
+    done = [cell for cell in once if cell.point is not Point.BEFORE]
+    undone = [cell for cell in once if cell.point is Point.BEFORE]
+    pairs = [[cell for cell in pair if cell is not None] for pair in zip_longest(undone, done)]
+    for some in _batched(pairs, CALLS[call]):
+        yield tuple(cell.fault(nth) for nth, cell in enumerate((cell for pair in some for cell in pair), start=1))
+
+
+def _batched(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

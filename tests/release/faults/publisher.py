@@ -30,7 +30,6 @@ LIMIT = LOOK + PHASE + 600.0
 
 _FILES = (
     ("llama.cpp-1.2.3-linux-x86_64-cpu.tar.zst", AssetKind.BUNDLE, 120_000),
-    ("llama.cpp-1.2.3-linux-x86_64-cpu.cdx.json", AssetKind.SBOM, 3_000),
     ("manifest.json", AssetKind.MANIFEST, 2_000),
     ("manifest.json.minisig", AssetKind.SIGNATURE, 300),
     ("SHA256SUMS", AssetKind.SUMS, 500),
@@ -64,8 +63,7 @@ def make_sealed(folder: Path, *, salt: str = "") -> Sealed:
 class Run:
     """How one run ended: ``published``, or ``error``, or ``killed``; ``bug`` is an exception that is none of ours.
 
-    ``first`` and ``last`` are the numbers of its first request and of the one after its last; ``seconds`` is what the
-    clock says it took, ``writes`` the changes that were made on the server.
+    ``seconds`` is what the clock says it took, ``writes`` how many changes were made on the server meanwhile.
     """
 
     published: Published | None
@@ -92,10 +90,13 @@ class Run:
 class Publisher:
     """One machine; ``run`` is one process on it. ``salt`` makes its bytes differ from another's."""
 
-    def __init__(self, folder: Path, fake: FakeGitHub, clock: Clock, *, salt: str = "", token: str = PUSH_TOKEN) -> None:
+    def __init__(
+        self, folder: Path, fake: FakeGitHub, clock: Clock, *, salt: str = "", token: str = PUSH_TOKEN
+    ) -> None:
         self.sealed = make_sealed(folder / "dist", salt=salt)
         self.state = folder / "own" / "state.json"
         self.said: list[str] = []
+        self.phase = PHASE
         self._fake = fake
         self._clock = clock
         self._token = token
@@ -139,7 +140,7 @@ class Publisher:
             remote,
             anonymous=anonymous,
             state=self.state,
-            patience=self._patience(PHASE),
+            patience=self._patience(self.phase),
             say=self.said.append,
             verifier=self._verify,
         )

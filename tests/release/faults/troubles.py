@@ -86,6 +86,8 @@ _STATUS = {
     Trouble.NOT_FOUND: 404,
     Trouble.CLASH: 422,
 }
+
+
 def _damage(asset: Asset) -> None:
     # Another fault of the same upload may have left a starter, which has no bytes.
     if asset.body is not None:

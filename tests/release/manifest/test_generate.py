@@ -14,7 +14,7 @@ from pipeline.matrix.spec import EnvironmentRule, Mirror, Revoked
 from pipeline.model import Status
 from release.errors import ManifestError
 from release.manifest.reading import read
-from release.manifest.records import Reference, Requires
+from release.manifest.records import MOST, Reference, Requires
 from release.manifest.schema import json_schema
 from release.manifest.writing import digest_of
 from release.model import Collection, ReleasedBundle, ReleaseId
@@ -184,6 +184,14 @@ def test_a_higher_epoch_begins_anew_and_a_lower_one_is_refused() -> None:
 
     collection, release = later(gpu_collection(), number=2)
     assert "an epoch never goes down" in refused(collection, release, previous=second)
+
+
+def test_versions_end_and_only_a_higher_epoch_goes_on() -> None:
+    collection, release = later(gpu_collection())
+    last = msgspec.structs.replace(manifest_of(), manifest_version=MOST)
+
+    assert f"the previous manifest has version {MOST}" in refused(collection, release, previous=last)
+    assert read(write(rules(collection, epoch=2), release, previous=last)).manifest_version == 1
 
 
 def test_the_same_tag_has_no_manifest_before_it() -> None:

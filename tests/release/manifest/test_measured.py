@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
+import msgspec
 import pytest
 
 from pipeline.model import Backend, Status
@@ -116,3 +117,17 @@ def test_a_gate_without_a_verdict() -> None:
 def test_backends_have_our_names() -> None:
     assert facts_of(ROCM).backends == (Backend.CPU, Backend.ROCM)
     assert facts_of(METAL).backends == (Backend.CPU, Backend.METAL)
+
+
+@pytest.mark.parametrize(("key", "what"), [("max", "packed"), ("max_unpacked", "unpacked")])
+def test_a_size_that_the_plan_does_not_allow_is_found_whatever_the_verdict_says(key: str, what: str) -> None:
+    bundle = facts_of(CPU).bundle
+    limits = bundle.cell.gates.size
+    assert limits is not None
+    gates = msgspec.structs.replace(bundle.cell.gates, size=msgspec.structs.replace(limits, **{key: "1kB"}))
+    facts = Facts(dataclasses.replace(bundle, cell=dataclasses.replace(bundle.cell, gates=gates)))
+
+    check_plan(facts)
+
+    (problem,) = facts.problems
+    assert problem.endswith(f"bytes {what}, and the plan allows 1000")

@@ -11,7 +11,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from release.manifest.records import Manifest
-from release.manifest.schema import SCHEMA_PATH, field_paths, json_schema, main, render
+from release.manifest.schema import SCHEMA_PATH, field_paths, json_schema, render, write_schema
 from tests.release.manifest.paper import gpu_collection, write
 
 FROZEN = Path(__file__).parents[2] / "golden" / "manifest-fields.txt"
@@ -26,7 +26,7 @@ def valid() -> Any:  # noqa: ANN401 - JSON, as parsed
 
 
 def test_the_checked_in_file_is_current() -> None:
-    assert SCHEMA_PATH.read_text(encoding="utf-8") == render(), "run: python -m release.manifest.schema"
+    assert SCHEMA_PATH.read_text(encoding="utf-8") == render(), "run: nox -s schema"
 
 
 def test_it_is_only_ever_extended() -> None:
@@ -107,8 +107,8 @@ def test_no_host_is_named_but_the_dialect() -> None:
     assert re.findall(r"https?://[a-z][^\"]*", render()) == ["https://json-schema.org/draft/2020-12/schema"]
 
 
-def test_main_writes_the_file(tmp_path: Path) -> None:
+def test_the_file_is_written_anew(tmp_path: Path) -> None:
     path = tmp_path / "schema" / "manifest.schema.json"
 
-    assert main([str(path)]) == 0
+    assert write_schema(path) == path
     assert json.loads(path.read_text(encoding="utf-8")) == json_schema()

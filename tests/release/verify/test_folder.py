@@ -84,7 +84,9 @@ def test_nothing_has_to_be_expected_but_the_key(folder: Path) -> None:
 
 def test_a_folder_as_it_was_sealed(tmp_path: Path) -> None:
     shutil.copytree(seal_it(), tmp_path / "dist")
-    (tmp_path / "dist" / "release-state.json").write_text("{}", encoding="utf-8")
+    for name in ("release", "logs"):
+        (tmp_path / "dist" / name).mkdir(exist_ok=True)
+        (tmp_path / "dist" / name / "state.json").write_text("{}", encoding="utf-8")
 
     assert verify(tmp_path / "dist").files == 13
 
@@ -308,7 +310,7 @@ def test_no_byte_of_any_file_can_be_changed(folder: Path, data: st.DataObject) -
 @given(data=st.data())
 def test_no_file_can_be_added(folder: Path, data: st.DataObject) -> None:
     alphabet = st.characters(codec="utf-8", exclude_characters="/\0", exclude_categories=["Cs"])
-    names = {path.name for path in folder.iterdir()} | {".", "..", "logs", "release", "release-state.json"}
+    names = {path.name for path in folder.iterdir()} | {".", "..", "logs", "release"}
     name = data.draw(st.text(alphabet, min_size=1, max_size=40).filter(lambda name: name not in names), label="name")
     path = folder / name
     try:
