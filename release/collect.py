@@ -95,7 +95,7 @@ def _report(folder: Path) -> RunReport:
         problem = f"there is no {JSON_NAME}: nothing was built for this version"
         raise CollectError([problem], where=str(folder), hint=_BUILD) from error
     except (OSError, UnicodeDecodeError) as error:
-        problem = f"{JSON_NAME} cannot be read: {error}"
+        problem = f"{JSON_NAME} cannot be read: {getattr(error, 'strerror', None) or error}"
         raise CollectError([problem], where=str(folder), hint="check the permissions, or build again") from error
     except StoreError as error:
         raise CollectError([f"{JSON_NAME}: {error.what}"], where=str(folder), hint=error.hint) from error
@@ -128,8 +128,7 @@ def _clock_problems(epoch: int, today: date) -> Iterator[str]:
 
 def _strays(folder: Path, expected: set[str]) -> Iterator[str]:
     for path in sorted(folder.glob(f"*{ARCHIVE_SUFFIX}")):
-        # What begins with a dot was half-made by a run that was killed, and is never an asset.
-        if path.name not in expected and not path.name.startswith("."):
+        if path.name not in expected:
             yield f"{path.name} belongs to no cell of the matrix that can be built: remove it, or plan it"
 
 

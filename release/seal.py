@@ -182,7 +182,11 @@ def _refuse_strays(collection: Collection) -> None:
         if real and path.is_file() and path.name.endswith(_SBOM_SUFFIX):
             path.unlink()
             continue
-        how = "is not a plain file" if path.name in names | OWN_FOLDERS else "belongs to none of its parts"
+        how = (
+            "is not the plain file or folder it should be"
+            if path.name in names | OWN_FOLDERS
+            else "belongs to none of its parts"
+        )
         msg = f"{clean(path.name, _SHOWN)} lies among the release's files and {how}"
         raise SealError(
             msg,

@@ -42,6 +42,13 @@ _TITLES: Mapping[ChangeKind, str] = {
 }
 
 
+# Without a root of trust cosign 2.5 fetches one over the network first, though only the key is trusted here.
+_EMPTY_ROOT = (
+    '{"mediaType":"application/vnd.dev.sigstore.trustedroot+json;version=0.1",'
+    '"tlogs":[],"certificateAuthorities":[],"ctlogs":[],"timestampAuthorities":[]}'
+)
+
+
 def verify_command(public_key: str) -> str:
     """Give the one command that checks the signature and every file that was downloaded."""
     return f"minisign -Vqom SHA256SUMS -P {public_key} | sha256sum -c --ignore-missing"
@@ -195,8 +202,9 @@ Two other tools can say the same, if you have them. `cosign` reads the provenanc
 
 ```sh
 {pem}
+echo '{_EMPTY_ROOT}' > root.json
 cosign verify-blob-attestation --key minisign.pem --bundle provenance.intoto.jsonl --type slsaprovenance1 \\
-  --insecure-ignore-tlog BUNDLE
+  --new-bundle-format --trusted-root root.json --insecure-ignore-tlog=true BUNDLE
 gh release verify-asset {release.tag} BUNDLE --repo {release.repo}
 ```
 """

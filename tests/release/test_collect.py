@@ -351,7 +351,7 @@ def test_sources_are_not_mixed(dist: Dist) -> None:
 
 def test_an_archive_nobody_planned(dist: Dist) -> None:
     (dist.folder / "llama.cpp-0.1.0-linux-x86_64-cuda12.tar.zst").write_bytes(b"from an earlier matrix")
-    (dist.folder / ".half.tar.zst").write_bytes(b"of a killed run")
+    (dist.folder / ".llama.cpp-0.1.0-x.tar.zst.0a1b2c3d").write_bytes(b"of a killed run: the next build sweeps it")
 
     stray = "llama.cpp-0.1.0-linux-x86_64-cuda12.tar.zst"
     assert problems(dist) == [f"{stray} belongs to no cell of the matrix that can be built: remove it, or plan it"]

@@ -142,9 +142,12 @@ def test_a_strange_folder_stops_the_seal(collection: Collection) -> None:
 def test_a_link_in_the_place_of_ours_stops_the_seal(collection: Collection, tmp_path: Path, name: str) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    (collection.folder / name).symlink_to(elsewhere)
+    place = collection.folder / name
+    if place.is_dir():
+        place.rename(tmp_path / "away")
+    place.symlink_to(elsewhere)
 
-    with pytest.raises(SealError, match="is not a plain file"):
+    with pytest.raises(SealError, match="is not the plain file or folder it should be"):
         seal(collection, RELEASE, KEY, previous=None)
 
     assert not list(elsewhere.iterdir())

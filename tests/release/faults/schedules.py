@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.github.contract import check
-from tests.github.faults import Point
 from tests.github.routes import Call
 from tests.release.faults.grid import CALLS, points
 from tests.release.faults.lab import End, Event, Lab, Outcome, run_schedule

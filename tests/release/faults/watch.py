@@ -1,7 +1,8 @@
-"""Time and death of a client under test: a clock nobody waits for, a hang that is cut at once, a kill without a process.
+"""Time and death of a client under test: a clock nobody waits for, a hang cut at once, a kill without a process.
 
-A client waits 60 s for an answer and 120 s and more for an upload. Here the server says when it begins to hang, and the
-client's own cut (``Exchange._cut``: what its timer runs) happens that moment; the clock moves by what it would have taken.
+A client waits 60 s for an answer, and 120 s and more for an upload. Here the server says when it begins to hang, and
+the client's own cut (``Exchange._cut``, what its timer runs) happens that moment; the clock moves by what it would have
+taken.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _REQUEST = 0.2  # seconds that any request takes
 _MANY = 3000  # requests; the longest run that ends by itself makes some hundred
 
 
-class Killed(BaseException):  # noqa: N818  not an error: what SIGKILL is to a process
+class Killed(BaseException):
     """The client ends here, whatever it was doing."""
 
 
@@ -109,7 +110,7 @@ class _Watched(Exchange):
 def watched(watch: Watch) -> Iterator[None]:
     """Let every client in this process use such exchanges."""
     bound = type("_Bound", (_Watched,), {"keeper": watch})
-    kept = [(module, module.Exchange) for module in (client, downloads)]  # type: ignore[attr-defined]
+    kept = [(module, module.Exchange) for module in (client, downloads)]
     for module, _ in kept:
         module.Exchange = bound  # type: ignore[attr-defined]
     try:

@@ -39,8 +39,8 @@ def test_what_may_be_set(name: str) -> None:
 @pytest.mark.parametrize(
     "name",
     ["LD_PRELOAD", "LD_LIBRARY_PATH", "DYLD_INSERT_LIBRARIES", "PATH", "HOME", "GGML_", "GGML_x", "ggml_A", "XGGML_A",
-     "GGML_A\n", "GGML_A=B", "CUDA", "", "HSA_TOOLS_LIB", "CUDA_INJECTION64_PATH", "VK_ICD_FILENAMES", "VK_DRIVER_FILES",
-     "VK_ADD_LAYER_PATH", "OLLAMA_LLM_LIBRARY"],
+     "GGML_A\n", "GGML_A=B", "CUDA", "", "HSA_TOOLS_LIB", "CUDA_INJECTION64_PATH", "VK_ICD_FILENAMES",
+     "VK_DRIVER_FILES", "VK_ADD_LAYER_PATH", "OLLAMA_LLM_LIBRARY"],
 )  # fmt: skip
 def test_what_may_never_be_set(name: str) -> None:
     assert not is_allowed(name)

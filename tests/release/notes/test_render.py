@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 from pathlib import Path
 
@@ -79,6 +80,19 @@ def test_golden(request: pytest.FixtureRequest) -> None:
 
 def test_the_same_input_gives_the_same_text() -> None:
     assert render(previous=older()) == render(previous=older())
+
+
+def test_cosign_is_asked_without_a_network() -> None:
+    """Cosign 2.5 fetches a root of trust unless one is given; found by running the command."""
+    (block,) = (
+        token.content for token in PARSER.parse(render()) if token.type == "fence" and "cosign" in token.content
+    )
+    lines = block.replace("\\\n", "").splitlines()
+
+    (root,) = (json.loads(line.split("'")[1]) for line in lines if line.startswith("echo "))
+    (command,) = (line for line in lines if line.startswith("cosign "))
+    assert [root[name] for name in ("tlogs", "certificateAuthorities", "ctlogs", "timestampAuthorities")] == [[]] * 4
+    assert {"--new-bundle-format", "--trusted-root", "root.json", "--insecure-ignore-tlog=true"} <= set(command.split())
 
 
 def test_the_command_is_exactly_the_one_we_promise() -> None:
