@@ -10,6 +10,7 @@ import json
 import random
 import re
 import shutil
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from release.inspection import inspect
 from tests.release.builders import EPOCH, MATRIX_TEXT, make_dist, make_verdicts
 
 _LEVEL = 3
-_BLOCK = 1 << 20
+_BLOCK = 1 << 16
 _SAMPLE = 64 << 20
 _NOTE = "forged.json"
 _EDITS = (
@@ -54,7 +55,7 @@ def made_dist(root: Path, code: Path, size: int, *, say: Callable[[str], None]) 
     """Write ``root/VERSION`` with archives of about ``size`` bytes together, unless they are there; give the sizes.
 
     Device code of GPUs is packed already, and so does not shrink any more; the rest of a bundle is machine code. Both
-    are here in equal parts: every library of the forged bundles goes on with as much noise as code. The noise follows
+    are here in equal parts: every library of the forged bundles goes on with as much noise as code. Both follow
     from the library's name, since a platform's bundles must have one core.
 
     Args:
@@ -82,6 +83,9 @@ def made_dist(root: Path, code: Path, size: int, *, say: Callable[[str], None]) 
     libraries = sum(len(inspect(archive).info.libraries) for archive in archives.values())
     # Packed, a part of noise and one of code weigh 1 + share.
     part = int(size / libraries / (1 + _share(material)))
+    if part < _BLOCK:
+        msg = f"{size} bytes are too few for {libraries} libraries"
+        raise NotRunError(msg)
     for ident, cell in cells.items():
         say(f"... forging {ident}")
         _grow(archives[ident], root / "staging", part, material)
@@ -108,7 +112,7 @@ def _grow(archive: Path, staging: Path, part: int, material: Path) -> None:
     top = unpack(archive, staging)
     for name in inspect(archive).info.libraries:
         with (top / name).open("ab") as file:
-            for source in (_noise(name), _endless(material)):
+            for source in (_noise(name), _endless(material, name)):
                 file.writelines(itertools.islice(source, part // _BLOCK))
     pack(top, archive, top=top.name, level=_LEVEL, mtime=EPOCH)
     shutil.rmtree(staging)
@@ -133,11 +137,13 @@ def _code(folder: Path) -> Path:
     return joined
 
 
-def _endless(material: Path) -> Iterator[bytes]:
-    while True:
-        with material.open("rb") as file:
-            while len(block := file.read(_BLOCK)) == _BLOCK:
-                yield block
+def _endless(material: Path, seed: str) -> Iterator[bytes]:
+    """Give the code round and round, from a place that follows from the seed: libraries must not be alike."""
+    blocks = material.stat().st_size // _BLOCK
+    with material.open("rb") as file:
+        for number in itertools.count(zlib.crc32(seed.encode())):
+            file.seek(number % blocks * _BLOCK)
+            yield file.read(_BLOCK)
 
 
 def _share(material: Path) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["COUNT", "made_release", "read_release"]
+__all__ = ["COUNT", "made_release", "parts", "read_release"]
 
 import hashlib
 import json
@@ -37,8 +37,8 @@ def made_release(folder: Path, size: int) -> Sealed:
     Raises:
         NotRunError: There is no room for them.
     """
-    parts = tuple(_parts(size))
-    sizes = {name: weight for name, _, weight in parts}
+    planned = tuple(parts(size))
+    sizes = {name: weight for name, _, weight in planned}
     place = folder / _LIST
     if place.is_file() and {each["name"]: each["size"] for each in json.loads(place.read_bytes())} == sizes:
         return read_release(folder)
@@ -50,7 +50,7 @@ def made_release(folder: Path, size: int) -> Sealed:
         raise NotRunError(msg)
     noise = os.urandom(_NOISE)
     listed = []
-    for name, kind, weight in parts:
+    for name, kind, weight in planned:
         digest = _write(folder / name, weight, noise)
         listed.append({"name": name, "size": weight, "sha256": digest, "kind": kind.value})
     place.write_text(json.dumps(listed), encoding="utf-8")
@@ -81,7 +81,7 @@ def read_release(folder: Path) -> Sealed:
     )
 
 
-def _parts(size: int) -> Iterator[tuple[str, AssetKind, int]]:
+def parts(size: int) -> Iterator[tuple[str, AssetKind, int]]:
     """Give names and sizes in the order of the upload; the bundles differ up to sixfold."""
     sboms = _BUNDLES + (COUNT - 2 * _BUNDLES - len(_OTHERS))  # llama.cpp's sources have one of their own
     left = size - sboms * _SBOM - sum(weight for _, _, weight in _OTHERS)

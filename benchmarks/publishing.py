@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["measure"]
+__all__ = ["by_curl", "measure"]
 
 import json
 import shutil
@@ -65,7 +65,7 @@ def _uploads(setting: Setting, work: Path, sealed: Sealed) -> list[Row]:
 
     def curl() -> float:
         with stand_in() as address:
-            return _curl(work, sealed, address)
+            return by_curl(work, sealed, address)
 
     if shutil.which("curl") is None:
         return [not_run(f"{_RATIO}, {what}", "there is no curl", " x", goal=_SPEED)]
@@ -101,15 +101,17 @@ def _whole(setting: Setting, work: Path, sealed: Sealed) -> list[Row]:
 def _published(work: Path, address: str, *more: str) -> Taken:
     state = work / "own" / "state.json"
     shutil.rmtree(state.parent, ignore_errors=True)
-    said = finish((sys.executable, "-m", "benchmarks.publisher", str(work / "files"), address, str(state), *more), cwd=ROOT)
+    said = finish(
+        (sys.executable, "-m", "benchmarks.publisher", str(work / "files"), address, str(state), *more), cwd=ROOT
+    )
     taken = Taken(**json.loads(said))
-    if taken.uploaded != COUNT:
-        msg = f"{taken.uploaded} of {COUNT} files were uploaded"
+    if taken.uploads != COUNT:
+        msg = f"{taken.uploads} of {COUNT} files were uploaded"
         raise NotRunError(msg)
     return taken
 
 
-def _curl(work: Path, sealed: Sealed, address: str) -> float:
+def by_curl(work: Path, sealed: Sealed, address: str) -> float:
     """Upload the same files with one curl, one after another over one connection, and look whether they arrived."""
     root = f"{address}/repos/{REPO}/releases"
     draft = ask(root, {"tag_name": TAG, "target_commitish": COMMIT, "draft": True})

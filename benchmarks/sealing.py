@@ -53,9 +53,12 @@ def _forged(setting: Setting, work: Path, size: int) -> list[Row]:
         found.append(_child(str(work / "dist")))
         return found[-1].collect + found[-1].seal
 
-    times = alternating({"ours": ours, "theirs": _theirs(work, archives)}, runs=setting.repeat(3 if setting.full else 5))
+    times = alternating(
+        {"ours": ours, "theirs": _theirs(work, archives)}, runs=setting.repeat(3 if setting.full else 5)
+    )
     what = f"{size / 2**30:.0f} GiB"
-    note = f"{sizes['packed'] / 1e9:.1f} GB in {len(archives)} bundles, {sizes['unpacked'] / 1e9:.1f} GB unpacked; {origin}"
+    weight, inside = sizes["packed"] / 1e9, sizes["unpacked"] / 1e9
+    note = f"{weight:.1f} GB in {len(archives)} bundles, {inside:.1f} GB unpacked; {origin}"
     return [
         row(f"seal of {what}", times["ours"], " s", note=note),
         row(f"sha256sum and b2sum of {what}", times["theirs"], " s", note="one after the other"),

@@ -43,6 +43,8 @@ def stand_in(*, keep: Path | None = None) -> Iterator[str]:
 def ask(url: str, payload: Mapping[str, object] | None = None) -> Any:  # noqa: ANN401  whatever the JSON is
     """Ask for some JSON, or with a payload have something made."""
     body = None if payload is None else json.dumps(payload).encode()
-    request = urllib.request.Request(url, data=body, headers={"Authorization": f"token {TOKEN}"})
+    request = urllib.request.Request(
+        url, data=body, headers={"Authorization": f"token {TOKEN}", "Content-Type": "application/json"}
+    )
     with urllib.request.urlopen(request, timeout=60) as answer:
         return json.load(answer)

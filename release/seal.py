@@ -8,6 +8,7 @@ import hashlib
 from pathlib import Path
 
 from pipeline.report.document import HTML_NAME, JSON_NAME
+from pipeline.report.html import render
 from pipeline.report.text import clean
 from release.errors import SealError
 from release.folder import OWN_FOLDER, asset_of, replace_file
@@ -64,7 +65,11 @@ def seal(collection: Collection, release: ReleaseId, key: SecretKey, *, previous
     _refuse_strays(collection)
     assets = [_bundle_asset(bundle) for bundle in collection.bundles]
     sboms = [_sbom(bundle, release, collection) for bundle in collection.bundles]
-    reports = [asset_of(collection.folder / name, AssetKind.REPORT) for name in (JSON_NAME, HTML_NAME)]
+    reports = [
+        asset_of(collection.folder / JSON_NAME, AssetKind.REPORT),
+        # Made again from the report: what people read is then what was checked, whatever lay there.
+        _written(collection.folder / HTML_NAME, render(collection.report).encode(), AssetKind.REPORT),
+    ]
     provenance = _written(
         collection.folder / PROVENANCE_NAME,
         sign_statement(make_statement(collection, release), key),

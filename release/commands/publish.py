@@ -5,6 +5,9 @@ from __future__ import annotations
 __all__ = ["preflight_command", "publish_command", "seal_command"]
 
 import argparse
+import dataclasses
+import os
+import shutil
 import tempfile
 import time
 from collections.abc import Callable
@@ -15,6 +18,7 @@ from pipeline.errors import UsageError
 from release.collect import collect
 from release.commands.keys import signing_key
 from release.errors import ManifestError, SealError, SignatureError, VerifyError
+from release.folder import OWN_FOLDER
 from release.github.client import connect
 from release.github.rehearsed import RehearsedRemote
 from release.github.remote import Remote
@@ -29,7 +33,7 @@ from release.model import Collection, Sealed
 from release.publish.preflight import Ready, before_build, before_upload
 from release.publish.previous import Previous
 from release.publish.publisher import publish
-from release.seal import NOTES_NAME, seal
+from release.seal import NOTES_NAME, SIGNATURE_SUFFIX, seal
 from release.session import Session
 from release.verify.folder import verify_folder
 from release.verify.vouchers import verify_vouchers
@@ -57,7 +61,10 @@ def seal_command(arguments: argparse.Namespace) -> int:
     key = signing_key(arguments.key)
     previous = None
     if arguments.previous is not None:
-        previous = read(_bytes(arguments.previous), where=str(arguments.previous))
+        path: Path = arguments.previous
+        signature = _bytes(path.with_name(path.name + SIGNATURE_SUFFIX)).decode("utf-8", errors="replace")
+        given = Previous(tag=str(path), data=_bytes(path), signature=signature)
+        previous = _trusted_previous(session, given, key.public)
     sealed = _sealed(session, _collected(session), key, previous, _teller())
     show(f"sealed {len(sealed.assets)} files in {session.folder}\n")
     return 0
@@ -86,6 +93,15 @@ def publish_command(arguments: argparse.Namespace) -> int:
 def _dry_run(session: Session, key: SecretKey, say: Callable[[str], None]) -> int:
     """Everything but GitHub: the requests are made to an empty repository that is only imagined, and shown."""
     say("dry run: nothing is sent; no earlier release is known, so the manifest's version is 1")
+    _collected(session)
+    with tempfile.TemporaryDirectory(prefix="llamatrix-dry-run-") as name:
+        # Signed files of a release that never was must not lie about in dist/.
+        dist = Path(name)
+        shutil.copytree(session.folder, dist / session.folder.name, symlinks=True, ignore=_own, copy_function=_link)
+        return _imagined(dataclasses.replace(session, dist=dist, folder=dist / session.folder.name), key, say)
+
+
+def _imagined(session: Session, key: SecretKey, say: Callable[[str], None]) -> int:
     sealed = _sealed(session, _collected(session), key, None, say)
     remote = RehearsedRemote(
         repo=session.release.repo,
@@ -96,11 +112,23 @@ def _dry_run(session: Session, key: SecretKey, say: Callable[[str], None]) -> in
     )
     # An imagined repository takes anything; whether GitHub may have forged bundles is not its question.
     before_upload(sealed, remote, patience=_patience(_LOOK, say), api="http://127.0.0.1")
-    with tempfile.TemporaryDirectory(prefix="llamatrix-dry-run-") as name:
-        _publish(session, sealed, remote, remote.stranger(), key.public, Path(name) / STATE_NAME, say)
+    _publish(session, sealed, remote, remote.stranger(), key.public, session.own / STATE_NAME, say)
     show((session.own / NOTES_NAME).read_text(encoding="utf-8"))
     say(f"dry run: {len(sealed.assets)} files would be published, nothing was")
     return 0
+
+
+def _own(folder: str, names: list[str]) -> set[str]:  # noqa: ARG001  the signature is shutil's
+    """What publishing keeps for itself is not part of a release."""
+    return {OWN_FOLDER} & set(names)
+
+
+def _link(source: str, target: str) -> None:
+    """Gigabytes are not copied for a look; sealing replaces files, it never writes into one."""
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError:
+        shutil.copy2(source, target, follow_symlinks=False)
 
 
 def _publish(  # noqa: PLR0913, PLR0917  the parties of a publication

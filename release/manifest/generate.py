@@ -151,6 +151,13 @@ class _Maker:
             self.problems.append(
                 f"the previous manifest has version {MOST}, the last there can be: raise matrix.yaml's release.epoch"
             )
+        kept = {revoked.sha256 for revoked in self.rules.revoked}
+        self.problems += [
+            f"the previous manifest revokes {revoked.sha256} ({revoked.reason}), matrix.yaml's release.revoked "
+            "does not: what was revoked stays so"
+            for revoked in self.previous.revoked
+            if revoked.sha256 not in kept
+        ]
         if self.previous.generated_at > _moment(self.collection.epoch):
             self.problems.append(
                 f"the previous manifest was made on {self.previous.generated_at}, after this one's time "

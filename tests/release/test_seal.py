@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.report.html import render
 from release.errors import ManifestError, SealError
 from release.keys.keyfile import SecretKey
 from release.keys.minisign import verify_file
@@ -188,12 +189,20 @@ def test_an_sbom_of_an_earlier_seal_is_cleared_away(collection: Collection) -> N
 
 
 def test_a_report_that_is_gone_is_named(collection: Collection) -> None:
-    (collection.folder / "report.html").unlink()
+    (collection.folder / "report.json").unlink()
 
     with pytest.raises(SealError, match="No such file") as caught:
         seal(collection, RELEASE, KEY, previous=None)
 
-    assert caught.value.where == str(collection.folder / "report.html")
+    assert caught.value.where == str(collection.folder / "report.json")
+
+
+def test_the_page_is_made_again_from_the_report(collection: Collection) -> None:
+    (collection.folder / "report.html").write_text("everything passed, trust me")
+
+    seal(collection, RELEASE, KEY, previous=None)
+
+    assert (collection.folder / "report.html").read_text(encoding="utf-8") == render(collection.report)
 
 
 def test_no_release_follows_from_a_placeholder(collection: Collection) -> None:

@@ -84,7 +84,8 @@ def test_a_dry_run_shows_every_request_and_sends_none(scene: Scene) -> None:
     assert sum("assets?name=" in line for line in sent) == 15
     assert any(line.startswith("PATCH ") for line in sent)
     assert "minisign -Vqom SHA256SUMS -P " in shown
-    assert not (scene.folder / "release" / "state.json").exists()
+    assert sorted(path.name for path in scene.folder.glob("*.json")) == ["report.json"], "a dry run leaves nothing"
+    assert not (scene.folder / "SHA256SUMS").exists()
 
 
 def test_a_dry_run_shows_the_requests_that_are_then_made(scene: Scene) -> None:
@@ -236,6 +237,7 @@ def test_sealing_needs_no_network_and_takes_a_manifest_from_a_file(scene: Scene)
     code, shown = scene.run("seal")
     assert code == 0, shown
     shutil.copy(scene.folder / "manifest.json", scene.root / "previous.json")
+    shutil.copy(scene.folder / "manifest.json.minisig", scene.root / "previous.json.minisig")
     next_version(scene, "0.2.0")
 
     code, shown = scene.run("seal", "--previous", str(scene.root / "previous.json"), tag="v0.2.0")
@@ -244,6 +246,17 @@ def test_sealing_needs_no_network_and_takes_a_manifest_from_a_file(scene: Scene)
     assert "sealed 15 files" in shown
     assert scene.fake.requests == []
     assert read((scene.root / "dist" / "0.2.0" / "manifest.json").read_bytes()).manifest_version == 2
+
+
+def test_a_manifest_from_a_file_must_be_signed_by_us(scene: Scene) -> None:
+    scene.run("seal")
+    shutil.copy(scene.folder / "manifest.json", scene.root / "previous.json")
+    next_version(scene, "0.2.0")
+
+    code, shown = scene.run("seal", "--previous", str(scene.root / "previous.json"), tag="v0.2.0")
+
+    assert code == 2
+    assert "previous.json.minisig" in shown
 
 
 def test_a_previous_manifest_that_is_not_there_is_named(scene: Scene) -> None:

@@ -1,12 +1,12 @@
 """The grid: every call, every point of it, every way to go wrong.
 
-``single`` plays one cell alone, as ``benchmarks/faults.py`` does with all of them. A test run packs several cells into
-one schedule, each at a request of its own.
+``benchmarks/faults.py`` plays each cell alone. A test run packs several of them into one schedule, each at a request of
+its own.
 """
 
 from __future__ import annotations
 
-__all__ = ["CALLS", "Cell", "cells", "packs", "points", "single"]
+__all__ = ["CALLS", "Cell", "Pack", "cells", "packs", "points", "temporary"]
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,6 @@ from typing import TypeVar
 
 from tests.github.faults import Point
 from tests.github.routes import Call
-from tests.release.faults.lab import Outcome, run_schedule
 from tests.release.faults.troubles import ANSWERS, REFUSALS, STORED, TEMPORARY, Fault, Trouble
 
 T = TypeVar("T")
@@ -100,29 +99,45 @@ def cells(call: Call) -> Iterator[Cell]:
             yield Cell(call=call, point=point, trouble=trouble, always=True)
 
 
-def single(cell: Cell) -> Outcome:
-    """Play one cell alone."""
-    return run_schedule([cell.fault()], leftovers=cell.leftovers)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pack:
+    """Several cells in one schedule. Each strikes at a request of its own."""
+
+    faults: tuple[Fault, ...]
+    leftovers: bool
 
 
-def packs(call: Call) -> Iterator[tuple[Fault, ...]]:
-    """Give every temporary cell of one call, packed so that one run meets several of them, each once.
+def packs() -> Iterator[Pack]:
+    """Give every temporary cell of every call, each once, in as few schedules as can be."""
+    reads = [pack for call in CALLS if not call.writes for pack in _read_packs(call)]
+    clean = zip_longest(*(_write_packs(call) for call in (Call.CREATE, Call.UPLOAD, Call.PATCH)), fillvalue=())
+    found = [(tuple(fault for each in some for fault in each), False) for some in clean]
+    left = zip_longest(_write_packs(Call.DELETE_ASSET), _write_packs(Call.DELETE_RELEASE), fillvalue=())
+    found += [(tuple(fault for each in some for fault in each), True) for some in left]
+    for number, (faults, leftovers) in enumerate(found):
+        more = [fault for pack in reads[number :: len(found)] for fault in pack]
+        yield Pack(faults=(*faults, *more), leftovers=leftovers)
 
-    What was carried out is not asked for again: such a fault ends an operation, all others are followed by a try more.
-    """
-    once = [cell for cell in cells(call) if cell.trouble in TEMPORARY and not cell.always]
-    if not call.writes:
-        for pack in _batched(once, 5):
-            yield tuple(cell.fault(nth) for nth, cell in enumerate(pack, start=1))
-        return
+
+def temporary(call: Call) -> list[Cell]:
+    """Give the cells of one call that a run outlives; what is stored wrong is among them."""
+    return [cell for cell in cells(call) if cell.trouble in {*TEMPORARY, *STORED} and not cell.always]
+
+
+def _read_packs(call: Call) -> Iterator[tuple[Fault, ...]]:
+    for pack in _batched(temporary(call), 5):
+        yield tuple(cell.fault(nth) for nth, cell in enumerate(pack, start=1))
+
+
+def _write_packs(call: Call) -> Iterator[tuple[Fault, ...]]:
+    """What was carried out is not asked for again: such a fault ends an operation, others are followed by a try."""
     if call is Call.UPLOAD:
-        stored = [cell for cell in cells(call) if cell.trouble in STORED and not cell.always]
-        for pack in _batched((*once, *stored), 3):
+        for pack in _batched(temporary(call), 3):
             yield tuple(cell.fault(2 * nth - 1) for nth, cell in enumerate(pack, start=1))
         return
     # The middle of an answer comes after the deed, too.
-    done = [cell for cell in once if cell.point is not Point.BEFORE]
-    undone = [cell for cell in once if cell.point is Point.BEFORE]
+    done = [cell for cell in temporary(call) if cell.point is not Point.BEFORE]
+    undone = [cell for cell in temporary(call) if cell.point is Point.BEFORE]
     pairs = [[cell for cell in pair if cell is not None] for pair in zip_longest(undone, done)]
     for some in _batched(pairs, CALLS[call]):
         yield tuple(cell.fault(nth) for nth, cell in enumerate((cell for pair in some for cell in pair), start=1))

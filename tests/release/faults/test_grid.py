@@ -7,23 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.github.contract import check
 from tests.github.faults import Point
 from tests.github.routes import Call
-from tests.release.faults.grid import CALLS, cells, packs
+from tests.release.faults.grid import CALLS, Pack, packs, temporary
 from tests.release.faults.lab import End, Lab, Outcome, run_runs, run_schedule
-from tests.release.faults.troubles import REFUSALS, STORED, TEMPORARY, Fault, Trouble
+from tests.release.faults.troubles import REFUSALS, STORED, Fault, Trouble
 
 pytestmark = pytest.mark.loopback
 
 WRITES = [call for call in CALLS if call.writes]
 LEFT = {Call.DELETE_ASSET, Call.DELETE_RELEASE}
-ALWAYS = (Trouble.HANG, Trouble.LIMIT_403, Trouble.NOT_FOUND)
+LASTING = (Trouble.HANG, Trouble.LIMIT_403, Trouble.UNAUTHORISED, Trouble.NOT_FOUND)
 HARMLESS = {(Call.IMMUTABLE, Trouble.NOT_FOUND)}  # it says that releases are not locked
-
-
-def described(lab: Lab) -> None:
-    check(lab.fake.requests)
 
 
 def published(outcome: Outcome) -> None:
@@ -42,32 +37,30 @@ def test_the_grid_covers_every_call_of_a_run() -> None:
     assert once.keys() == CALLS.keys() - LEFT
 
 
-@pytest.mark.parametrize("call", CALLS, ids=str)
-def test_a_temporary_fault_never_needs_a_second_run(call: Call) -> None:
-    met: set[tuple[Trouble, Point]] = set()
-    for pack in packs(call):
-        outcome = run_schedule(pack, leftovers=call in LEFT, seen=described)
-        published(outcome)
-        assert outcome.faulty[0].done, outcome
-        assert len(outcome.fired) == len(pack), outcome
-        met |= {(fault.trouble, fault.point) for fault in pack}
-    wanted = {*TEMPORARY, *(STORED if call is Call.UPLOAD else ())}
-    assert met == {(cell.trouble, cell.point) for cell in cells(call) if not cell.always and cell.trouble in wanted}
+def test_the_packs_are_the_grid() -> None:
+    packed = [(fault.call, fault.point, fault.trouble) for pack in packs() for fault in pack.faults]
+
+    assert len(packed) == len(set(packed))
+    assert set(packed) == {(cell.call, cell.point, cell.trouble) for call in CALLS for cell in temporary(call)}
 
 
-@pytest.mark.parametrize("call", CALLS, ids=str)
-def test_a_refusal_is_told_and_the_next_run_goes_on(call: Call) -> None:
-    outcome = run_runs([[Fault(trouble=trouble, call=call)] for trouble in REFUSALS], leftovers=call in LEFT)
+@pytest.mark.parametrize("pack", list(packs()), ids=lambda pack: str(pack.faults[0]))
+def test_temporary_faults_never_need_a_second_run(pack: Pack) -> None:
+    outcome = run_schedule(pack.faults, leftovers=pack.leftovers)
 
     published(outcome)
+    assert outcome.faulty[0].done, outcome
+    assert len(outcome.fired) == len(pack.faults), outcome
 
 
 @pytest.mark.parametrize("call", CALLS, ids=str)
 def test_what_lasts_is_refused_and_once_it_is_over_a_run_gets_there(call: Call) -> None:
-    outcome = run_runs([[Fault(trouble=trouble, call=call, times=None)] for trouble in ALWAYS], leftovers=call in LEFT)
+    lasting = [Fault(trouble=trouble, call=call, times=None) for trouble in LASTING]
+    once = [Fault(trouble=trouble, call=call) for trouble in REFUSALS]
+    outcome = run_runs([[fault] for fault in (*lasting, *once)], leftovers=call in LEFT)
 
     published(outcome)
-    for trouble, run in zip(ALWAYS, outcome.faulty, strict=True):
+    for trouble, run in zip(LASTING, outcome.faulty, strict=False):
         assert run.done is ((call, trouble) in HARMLESS), (trouble, outcome)
 
 
@@ -82,9 +75,7 @@ def test_writes_whose_answers_are_always_lost_are_found_done(call: Call) -> None
 
 def test_what_is_always_stored_wrong_is_never_published() -> None:
     wrong = [trouble for trouble in STORED if trouble is not Trouble.NULL_DIGEST]
-    outcome = run_runs(
-        [[Fault(trouble=each, call=Call.UPLOAD, point=Point.AFTER, times=None)] for each in wrong], seen=described
-    )
+    outcome = run_runs([[Fault(trouble=each, call=Call.UPLOAD, point=Point.AFTER, times=None)] for each in wrong])
 
     published(outcome)
     assert not any(run.done for run in outcome.faulty), outcome

@@ -205,6 +205,16 @@ def test_a_previous_manifest_from_the_future() -> None:
     assert "after this one's time" in refused(early, release, previous=manifest_of())
 
 
+def test_what_was_revoked_stays_revoked() -> None:
+    revoked = (Revoked(sha256="5e" * 32, reason="it phoned home"),)
+    first = read(write(rules(gpu_collection(), revoked=revoked)))
+    collection, release = later(gpu_collection())
+
+    assert "what was revoked stays so" in refused(collection, release, previous=first)
+    again = read(write(rules(collection, revoked=revoked), release, previous=first))
+    assert [one.sha256 for one in again.revoked] == ["5e" * 32]
+
+
 def test_a_tag_of_another_version() -> None:
     release = dataclasses.replace(RELEASE, tag="v0.2.0")
 
