@@ -11,8 +11,6 @@ __all__ = ["End", "Event", "Lab", "Outcome", "run_runs", "run_schedule"]
 import contextlib
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -26,7 +24,9 @@ from tests.github.fake import FakeGitHub
 from tests.github.faults import Act, Point
 from tests.github.invariants import unfinished, violations
 from tests.github.refusals import Refused
-from tests.github.state import PUSH_TOKEN, Access, Change, Release, Token
+from tests.github.state import PUSH_TOKEN, Access, Change, Release, Stored, Token
+from tests.release.faults.events import EXPLAINED, Event
+from tests.release.faults.outcome import End, Outcome
 from tests.release.faults.publisher import COMMIT, LIMIT, REPO, TAG, Publisher, Run
 from tests.release.faults.troubles import Fault, Trouble
 from tests.release.faults.watch import Clock, Watch, watched
@@ -35,65 +35,8 @@ RUNS = 2
 """How often a user tries while things still go wrong, besides the times he was killed."""
 HEALED = 3
 """How often once nothing does any more."""
-_SHOWN = 20
 _RIVAL = "rival-token"
 _REFUSALS = (ForeignReleaseError, GitHubError, PreflightError, PublishError)
-
-
-class Event(StrEnum):
-    """What others do in the middle of our run."""
-
-    RIVAL = "a second publisher of the same bytes runs to its end"
-    RIVAL_KILLED = "a second publisher of the same bytes is killed on its way"
-    OTHER_BYTES = "a second publisher publishes other bytes"
-    FOREIGN_DRAFT = "somebody makes a draft for the tag by hand"
-    FOREIGN_RELEASE = "somebody publishes a release for the tag by hand"
-    DELETED = "somebody deletes our drafts"
-    EDITED = "somebody edits the text of our drafts"
-    TAG_MOVED = "somebody moves the tag"
-
-
-_EXPLAINED: dict[str, set[Event] | set[Trouble]] = {
-    "has a draft that llamatrix did not make": {Event.FOREIGN_DRAFT, Event.EDITED},
-    "is published with other content": {Event.OTHER_BYTES, Event.FOREIGN_RELEASE},
-    f"the tag {TAG} leads to": {Event.TAG_MOVED},
-    "assets that are not part of this release": {Trouble.RENAMED},
-}
-"""What a run without faults may refuse for in the end, and what explains it."""
-
-
-class End(StrEnum):
-    """How a schedule ended."""
-
-    PUBLISHED = "exactly one correct release"
-    REFUSED = "a clear refusal"
-    WRONG = "wrong"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Outcome:
-    """``faulty`` are the runs in which things went wrong, ``healed`` those after; ``problems`` makes it WRONG.
-
-    ``end`` is how it stood after the last run, ``first`` how the first run left it.
-    """
-
-    end: End
-    first: End
-    faulty: tuple[Run, ...]
-    healed: tuple[Run, ...]
-    problems: tuple[str, ...]
-    requests: int
-    fired: tuple[str, ...]
-
-    def __str__(self) -> str:
-        """Everything, for a failing test's message."""
-        lines = [f"{self.end}; {self.requests} requests"]
-        lines += [f"problem: {problem}" for problem in self.problems]
-        lines += [f"faulty run: {run}" for run in self.faulty]
-        lines += [f"healed run: {run}" for run in self.healed]
-        lines += [f"fired: {fired}" for fired in self.fired[:_SHOWN]]
-        lines += [f"... {len(self.fired)} in all"] if self.fired[_SHOWN:] else []
-        return "\n".join(lines)
 
 
 class Lab:
@@ -143,8 +86,7 @@ class Lab:
     def plan(self, faults: Iterable[Fault]) -> None:
         """Take up faults for the runs to come."""
         for fault in faults:
-            if fault.trouble is Trouble.RENAMED:
-                self.events.add(fault.trouble)
+            self.events.add(str(fault.trouble))
             self.fake.faults.add(
                 fault.call,
                 *fault.effects(self.watch),
@@ -193,7 +135,7 @@ class Lab:
     def explained(self, run: Run) -> bool:
         """Tell whether a refusal of a run without faults is the right answer to what others did."""
         said = str(run.error)
-        return any(words in said and {str(each) for each in why} & self.events for words, why in _EXPLAINED.items())
+        return any(words in said and {str(each) for each in why} & self.events for words, why in EXPLAINED.items())
 
     def happen(self, event: Event) -> None:
         """Let it happen now."""
@@ -241,7 +183,22 @@ class Lab:
 
     def _violations(self, publisher: Publisher, *, ours: str) -> list[str]:
         found = violations(self.state, planned=publisher.planned, ours=ours)
-        return [each for each in found if not self._harmless(each)]
+        return [*(each for each in found if not self._harmless(each)), *self._lost()]
+
+    def _lost(self) -> Iterator[str]:
+        """Give every deletion of an asset that was complete and correct; after a look that lagged it is no wonder."""
+        if self.events & {Trouble.STALE, Event.RIVAL, Event.RIVAL_KILLED, Event.OTHER_BYTES}:
+            return
+        good = {(asset.name, asset.size, asset.sha256) for asset in self.publisher.sealed.assets}
+        there: dict[int, dict[str, Stored]] = {}
+        for mutation in self.state.history:
+            before = there.get(mutation.release, {}).get(mutation.asset or "")
+            there[mutation.release] = {stored.name: stored for stored in mutation.assets}
+            if mutation.change is not Change.DELETE_ASSET or mutation.actor != "publisher" or before is None:
+                continue
+            correct = before.state == "uploaded" and (before.name, before.size, before.sha256) in good
+            if correct and before.digest in {None, f"sha256:{before.sha256}"}:
+                yield f"I7: change {mutation.number} in request {mutation.request} deleted a correct {before.name}"
 
     def _harmless(self, violation: str) -> bool:
         """Tell whether it only looks like a violation, because others did what we do.
@@ -359,7 +316,7 @@ def _conclude(
         lab.heal()
         healed: list[Run] = []
         last = faulty[-1]
-        while len(healed) < HEALED and not (last.done or lab.explained(last)):
+        while len(healed) < HEALED and not (last.done or (healed and lab.explained(last))):
             last = lab.run()
             healed.append(last)
         if not last.done and not lab.explained(last):

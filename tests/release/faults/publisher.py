@@ -17,7 +17,7 @@ from release.publish.preflight import before_upload
 from release.publish.publisher import Published, publish
 from tests.github.fake import FakeGitHub
 from tests.github.state import PUSH_TOKEN
-from tests.release.faults.watch import Clock, Killed
+from tests.release.faults.watch import Clock, EndlessError, Killed
 
 REPO = "o/r"
 TAG = "v1.2.3"
@@ -119,7 +119,7 @@ class Publisher:
             killed = True
         except PipelineError as raised:
             error = raised
-        except Exception as raised:  # noqa: BLE001  whatever it is, it is a finding
+        except (Exception, EndlessError) as raised:  # noqa: BLE001  whatever it is, it is a finding
             bug = raised
         return Run(
             published=published,

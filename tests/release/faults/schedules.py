@@ -16,8 +16,10 @@ from pathlib import Path
 
 from tests.github.contract import check
 from tests.github.routes import Call
+from tests.release.faults.events import Event
 from tests.release.faults.grid import CALLS, points
-from tests.release.faults.lab import End, Event, Lab, Outcome, run_schedule
+from tests.release.faults.lab import Lab, run_schedule
+from tests.release.faults.outcome import End, Outcome
 from tests.release.faults.troubles import ANSWERS, STORED, Fault, Trouble
 
 STALE = (Call.LIST_RELEASES, Call.LIST_ASSETS, Call.BY_TAG)

@@ -10,7 +10,8 @@ import pytest
 from tests.github.faults import Point
 from tests.github.routes import Call
 from tests.release.faults.grid import CALLS, Pack, packs, temporary
-from tests.release.faults.lab import End, Lab, Outcome, run_runs, run_schedule
+from tests.release.faults.lab import Lab, run_runs, run_schedule
+from tests.release.faults.outcome import End, Outcome
 from tests.release.faults.troubles import REFUSALS, STORED, Fault, Trouble
 
 pytestmark = pytest.mark.loopback

@@ -18,7 +18,9 @@ from tests.github.actions import Actor
 from tests.github.faults import Point
 from tests.github.routes import Call
 from tests.github.state import PUSH_TOKEN
-from tests.release.faults.lab import End, Event, Lab, Outcome, run_schedule
+from tests.release.faults.events import Event
+from tests.release.faults.lab import Lab, run_schedule
+from tests.release.faults.outcome import End, Outcome
 from tests.release.faults.publisher import REPO, TAG
 from tests.release.faults.troubles import Fault, Trouble
 

@@ -7,8 +7,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.github.routes import Call
+from tests.release.faults.events import Event
 from tests.release.faults.grid import CALLS, points
-from tests.release.faults.lab import End, Event
+from tests.release.faults.outcome import End
 from tests.release.faults.schedules import LONGEST, STALE, Schedule, draw, play
 from tests.release.faults.troubles import ANSWERS, STORED, Fault, Trouble
 

@@ -111,7 +111,7 @@ def test_a_source_without_a_commit_calls_itself_local() -> None:
 @pytest.mark.bundle
 def test_real_bundles_answer_as_expected(request: pytest.FixtureRequest) -> None:
     tried = 0
-    for path in sorted(Path(request.config.getoption("--bundles")).glob("*/BUILD_INFO.json")):
+    for path in sorted(Path(request.config.getoption("--bundles")).resolve().glob("*/BUILD_INFO.json")):
         info = BuildInfo.from_json(path.read_bytes())
         if info.platform != machine_platform() or info.variant not in {"cpu", "all"}:
             continue  # the others need a device
