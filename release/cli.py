@@ -38,7 +38,12 @@ def parser() -> argparse.ArgumentParser:
     seal = commands.add_parser("seal", help="write checksums, signatures, SBOMs, provenance and manifest; no network")
     _release(seal)
     _key(seal)
-    seal.add_argument("--previous", type=Path, metavar="FILE", help="manifest.json of the release before this one, with its .minisig beside")
+    seal.add_argument(
+        "--previous",
+        type=Path,
+        metavar="FILE",
+        help="manifest.json of the release before this one, with its .minisig beside",
+    )
     seal.set_defaults(run=_seal)
 
     verify = commands.add_parser("verify", help="do what a careful user does, with a folder or a published tag")

@@ -13,6 +13,7 @@ from release.github.remote import Fault, RemoteRelease
 from release.github.retry import fault_of
 from release.publish.draft import settle_drafts
 from release.publish.marker import text_of
+from release.publish.standing import is_latest
 from release.publish.state import Phase
 from release.publish.work import OvertakenError, Work, require_draft
 
@@ -51,9 +52,11 @@ def go_public(work: Work, release_id: int) -> RemoteRelease:
             name=sealed.id.tag,
             body=text_of(sealed),
             prerelease=sealed.prerelease,
-            latest=not sealed.prerelease,
+            latest=latest,
         )
 
+    every = work.patience.read(work.remote.releases, what="look which release is the latest")
+    latest = not sealed.prerelease and is_latest(sealed.id.tag, every)
     already = work.patience.read(public, what="look at the draft")
     if already is not None:
         return already

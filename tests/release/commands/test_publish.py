@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -125,6 +126,19 @@ def test_the_next_release_counts_on_and_tells_what_changed(scene: Scene) -> None
     assert sorted(scene.published()) == ["v0.1.0", "v0.2.0"]
     notes = (scene.root / "dist" / "0.2.0" / "release" / "notes.md").read_text()
     assert "v0.1.0" in notes
+
+
+def test_a_fix_for_an_old_line_does_not_become_the_latest(scene: Scene) -> None:
+    next_version(scene, "0.2.0")
+    scene.run("publish", tag="v0.2.0")
+    next_version(scene, "0.1.1")
+
+    code, shown = scene.run("publish", tag="v0.1.1")
+
+    assert code == 0, shown
+    latest = {release.id: release.tag for release in scene.fake.state.published()}
+    assert scene.fake.state.latest is not None
+    assert latest[scene.fake.state.latest] == "v0.2.0"
 
 
 def test_an_older_release_is_still_found_published_when_a_newer_one_is_out(scene: Scene) -> None:
@@ -318,7 +332,8 @@ def test_an_epoch_that_is_no_number_is_refused(scene: Scene, monkeypatch: pytest
 def next_version(scene: Scene, version: str) -> None:
     """Build the same cells again as another version."""
     rehearsal = Rehearsal(scene.root)
-    text = (scene.root / "matrix.yaml").read_text().replace("version: 0.1.0", f"version: {version}", 1)
+    before = (scene.root / "matrix.yaml").read_text()
+    text = re.sub(r"(?m)^version: \S+$", f"version: {version}", before, count=1)
     rehearsal.matrix = scene.root / "matrix.yaml"
     rehearsal.matrix.write_text(text)
     rehearsal.build()
