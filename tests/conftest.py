@@ -7,9 +7,17 @@ import subprocess
 from typing import NoReturn
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.github.contract import check
 from tests.github.fake import FakeGitHub
+
+# Examples are the same in every run and take the time they take: a busy machine must not fail what is right.
+settings.register_profile("steady", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("steady")
+
+# From here on, for the fakes of module fixtures too: these start before any test's own fixture.
+FakeGitHub.observers.append(check)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -46,9 +54,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(autouse=True)
 def _contract(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hold every exchange with the fake GitHub, in whatever test, to GitHub's own description."""
-    if request.node.get_closest_marker("off_contract") is None:
-        monkeypatch.setattr(FakeGitHub, "observers", [check])
+    """Hold every exchange with the fake GitHub to its own description, but where a test breaks it on purpose."""
+    if request.node.get_closest_marker("off_contract") is not None:
+        monkeypatch.setattr(FakeGitHub, "observers", [])
 
 
 @pytest.fixture(autouse=True)

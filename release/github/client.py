@@ -35,6 +35,7 @@ _ACCEPT = "application/vnd.github+json"
 _VERSION = "2022-11-28"
 _PAGES = 200  # GitHub shows no more than 10 000 entries of anything: a list that goes on is not one
 _NESTED = 8  # tags of tags of tags
+_CLASSIC = ("ghp_", "gho_")  # how classic tokens begin since 2021
 _REPO = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]*)/[A-Za-z0-9._-]+")
 
 
@@ -147,7 +148,7 @@ class GitHubRemote:
             full_name=found.full_name,
             private=found.private,
             default_branch=found.default_branch,
-            can_push=self._may_push(found.permissions),
+            can_push=self._may_push(found, answer),
             # The server's time has whole seconds: on average it is half a second later.
             clock_skew=None if clock is None else clock + 0.5 - (before + after) / 2,
         )
@@ -270,13 +271,19 @@ class GitHubRemote:
         url = f"{self._requester.base_url}{call.path}"
         return downloads.stream(url, asset, headers=headers, seconds=seconds, own=own)
 
-    def _may_push(self, permissions: answers.Permissions | None) -> bool:
+    def _may_push(self, found: answers.Repository, answer: Answer) -> bool:
         """Tell whether the token may write; yes, where only trying can tell.
 
         Of an app's token, which GITHUB_TOKEN is, GitHub says nothing here, or always no (semantic-release met both).
+        Otherwise it speaks of the user; what a classic token was given of that is in a header, which others lack.
         """
         if self._token is None:
             return False
+        scopes = {scope.strip() for scope in answer.headers.get("x-oauth-scopes", "").split(",")} - {""}
+        classic = bool(scopes) or ("x-oauth-scopes" in answer.headers and self._token.startswith(_CLASSIC))
+        if classic and scopes.isdisjoint({"repo"} if found.private else {"repo", "public_repo"}):
+            return False
+        permissions = found.permissions
         if permissions is None or self._token.startswith("ghs_"):
             return True
         return permissions.push or permissions.maintain or permissions.admin

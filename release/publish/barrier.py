@@ -77,7 +77,8 @@ def _download_vouchers(work: Work, found: Mapping[str, RemoteAsset], folder: Pat
 
             def download(there: RemoteAsset = there, into: Path = into, sha256: str = asset.sha256) -> None:
                 # The listing said it is right, so other bytes are a fault on the way: worth another try.
-                if arrive(work.remote, there, expected=there.size, into=into).sha256 != sha256:
+                arrived = arrive(work.remote, there, expected=there.size, budget=work.patience.budget, into=into)
+                if arrived.sha256 != sha256:
                     raise RemoteError(Fault.GARBLED, f"download {there.name}", "other bytes came than were listed")
 
             work.patience.read(download, what=f"download {asset.name} again")

@@ -39,7 +39,8 @@ class Comparison:
             return None if found.digest == f"sha256:{asset.sha256}" else f"its digest is {found.digest}"
         if found.id not in self.hashed:
             self.say(f"{asset.name}: GitHub gives no digest; downloading it to look")
-            self.hashed[found.id] = arrive(self.remote, found, expected=asset.size).sha256
+            arrived = arrive(self.remote, found, expected=asset.size, budget=self.patience.budget)
+            self.hashed[found.id] = arrived.sha256
         return None if self.hashed[found.id] == asset.sha256 else "its content is another"
 
     def patient_mismatch(self, found: RemoteAsset, asset: Asset) -> str | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from release.github.remote import Fault, Remote, RemoteAsset, RemoteError
-from release.github.retry import upload_seconds
+from release.github.retry import Budget, upload_seconds
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,13 +22,14 @@ class Arrived:
     sha256: str
 
 
-def arrive(remote: Remote, asset: RemoteAsset, *, expected: int, into: Path | None = None) -> Arrived:
+def arrive(remote: Remote, asset: RemoteAsset, *, expected: int, budget: Budget, into: Path | None = None) -> Arrived:
     """Download an asset and hash it, keeping nothing in memory.
 
     Args:
         remote: Where it lies.
         asset: What to download.
         expected: The size it must have. What is longer is cut off, since nothing after that can make it right.
+        budget: The time of the whole phase; the download has its own by its size, and never more than is left.
         into: A file to write it to as well.
 
     Raises:
@@ -37,7 +38,7 @@ def arrive(remote: Remote, asset: RemoteAsset, *, expected: int, into: Path | No
     digest, size = hashlib.sha256(), 0
     with contextlib.ExitStack() as stack:
         sink = stack.enter_context(into.open("wb")) if into is not None else None
-        for chunk in stack.enter_context(_stream(remote, asset, expected)):
+        for chunk in stack.enter_context(_stream(remote, asset, expected, budget)):
             size += len(chunk)
             digest.update(chunk)
             if sink is not None:
@@ -49,10 +50,10 @@ def arrive(remote: Remote, asset: RemoteAsset, *, expected: int, into: Path | No
     return Arrived(size=size, sha256=digest.hexdigest())
 
 
-def fetch(remote: Remote, asset: RemoteAsset, *, limit: int) -> bytes | None:
+def fetch(remote: Remote, asset: RemoteAsset, *, limit: int, budget: Budget) -> bytes | None:
     """Download a small asset of unknown content; None if it is longer than it may be."""
     data = bytearray()
-    with _stream(remote, asset, limit) as chunks:
+    with _stream(remote, asset, limit, budget) as chunks:
         for chunk in chunks:
             data += chunk
             if len(data) > limit:
@@ -69,9 +70,9 @@ def sha256_of(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def _stream(remote: Remote, asset: RemoteAsset, size: int) -> Iterator[Iterator[bytes]]:
+def _stream(remote: Remote, asset: RemoteAsset, size: int, budget: Budget) -> Iterator[Iterator[bytes]]:
     """Download, and close the connection even if only a part was wanted."""
-    chunks = remote.download(asset, seconds=upload_seconds(size))
+    chunks = remote.download(asset, seconds=budget.part(upload_seconds(size)))
     try:
         yield chunks
     finally:

@@ -9,7 +9,7 @@ from __future__ import annotations
 __all__ = ["go_public", "published_release"]
 
 from release.errors import GitHubError, PublishError
-from release.github.remote import Fault, RemoteRelease
+from release.github.remote import Fault, RemoteError, RemoteRelease
 from release.github.retry import fault_of
 from release.publish.draft import settle_drafts
 from release.publish.marker import text_of
@@ -47,13 +47,16 @@ def go_public(work: Work, release_id: int) -> RemoteRelease:
         return None
 
     def publish() -> RemoteRelease:
-        return work.remote.publish(
+        reply = work.remote.publish(
             release_id,
             name=sealed.id.tag,
             body=text_of(sealed),
             prerelease=sealed.prerelease,
             latest=latest,
         )
+        if reply.draft:
+            raise RemoteError(Fault.GARBLED, f"publish draft {release_id}", "GitHub answers that it is a draft still")
+        return reply
 
     every = work.patience.read(work.remote.releases, what="look which release is the latest")
     latest = not sealed.prerelease and is_latest(sealed.id.tag, every)

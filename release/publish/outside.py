@@ -91,8 +91,10 @@ def _public_mismatch(
         return "it is missing"
     if there.size != asset.size:
         return f"it has {there.size} bytes instead of {asset.size}"
+    budget = work.patience.budget
     arrived = work.patience.read(
-        lambda: arrive(reader, there, expected=asset.size, into=into), what=f"download {asset.name} as a user does"
+        lambda: arrive(reader, there, expected=asset.size, budget=budget, into=into),
+        what=f"download {asset.name} as a user does",
     )
     if arrived.size > asset.size:
         return f"it has more than {asset.size} bytes"

@@ -62,7 +62,7 @@ def fetch_previous(
 
 def _download(remote: Remote, asset: RemoteAsset, limit: int, release: RemoteRelease, patience: Patience) -> bytes:
     def download() -> bytes | None:
-        data = fetch(remote, asset, limit=limit)
+        data = fetch(remote, asset, limit=limit, budget=patience.budget)
         if data is not None and asset.digest not in {None, f"sha256:{hashlib.sha256(data).hexdigest()}"}:
             raise RemoteError(Fault.GARBLED, f"download {asset.name}", "other bytes came than were listed")
         return data

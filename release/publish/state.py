@@ -1,4 +1,4 @@
-"""``release-state.json``: how far publishing came, written before every step that the next run must know about.
+"""``state.json``: how far publishing came, written before every step that the next run must know about.
 
 The file is a memory aid, never the truth: what is really there is asked of GitHub each time. It tells the next run two
 things a listing cannot: that a draft was being made when we were stopped (lists lag behind, so one may exist unseen),

@@ -99,6 +99,14 @@ def edit(state: State, actor: Actor, release: Release, fields: Fields) -> Releas
     ):
         raise immutable(what="Cannot change anything but the title and the notes of an immutable release")
     _check(state, actor, after)
+    if fields.get("make_latest") == "true" and (after.draft or after.prerelease):
+        # Of a draft that is being made it is accepted, and forgotten (kaito #1680, openclaw #139297).
+        raise invalid(
+            resource="Release",
+            code="custom",
+            field="make_latest",
+            message="Latest release cannot be draft or prerelease.",
+        )
     publishing = release.draft and not after.draft
     state.remember()
     before = not release.draft

@@ -140,8 +140,12 @@ class Handler(Wire):
     def _obey(self, exchange: Exchange, due: Due) -> Reply:
         state = self.world.state
         effects = [effect for _, effect in due]
-        if self.headers.get("Authorization") and exchange.token is None and exchange.call is not Call.STORAGE:
-            raise refusals.bad_credentials()
+        if self.headers.get("Authorization"):
+            # gh takes GH_ENTERPRISE_TOKEN, which it needs to talk to us, along to every host but github.com.
+            if exchange.call is Call.STORAGE and not exchange.headers.get("User-Agent", "").startswith("GitHub CLI"):
+                raise refusals.signed_twice()
+            if exchange.token is None:
+                raise refusals.bad_credentials()
         self._limit(exchange)
         if exchange.call is Call.UPLOAD:
             return self._upload(exchange, due)

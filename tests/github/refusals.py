@@ -52,6 +52,11 @@ def unparsable() -> Refused:
     return _plain(400, "Problems parsing JSON")
 
 
+def signed_twice() -> Refused:
+    """The storage behind downloads: its addresses are signed, and a token beside that is one too many."""
+    return _plain(400, "Authentication information is given in the address and in a header")
+
+
 def length_required() -> Refused:
     """An upload that does not say how long it is."""
     return _plain(411, "Content-Length required")

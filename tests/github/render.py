@@ -8,7 +8,7 @@ import base64
 from urllib.parse import quote
 
 from tests.github.exchanges import Hosts
-from tests.github.state import Asset, Release, State, TagObject, Token
+from tests.github.state import Access, Asset, Release, State, TagObject, Token
 
 Json = dict[str, object]
 
@@ -176,6 +176,6 @@ def repository_json(state: State, token: Token | None, hosts: Hosts) -> Json:
         "topics": [],
     }
     if token is not None:
-        push = token.can_push
+        push = token.access is Access.PUSH  # the user's: what the token's scopes leave of it is not said here
         shown["permissions"] = {"admin": False, "maintain": False, "push": push, "triage": push, "pull": True}
     return shown

@@ -50,6 +50,10 @@ def test_writes_need_more_than_reading(github: FakeGitHub) -> None:
     assert seen == {None: 401, READ_TOKEN: 403, "classic": 404, "full": 201, PUSH_TOKEN: 201}
     with Api(github, "full") as api:
         assert api.get("").headers["X-OAuth-Scopes"] == "repo"
+    with Api(github, "classic") as api:
+        shown = api.get("")
+        assert shown.json()["permissions"]["push"] is True  # the user's; what the token lacks only the header shows
+        assert shown.headers["X-OAuth-Scopes"] == ""
 
 
 def test_a_private_repository_is_not_there_for_others(github: FakeGitHub) -> None:

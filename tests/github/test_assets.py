@@ -219,6 +219,19 @@ def test_a_download_can_be_resumed(github: FakeGitHub) -> None:
         assert anonymous.get("/storage/1?sig=x").status_code == 404
 
 
+def test_the_storage_takes_no_token(github: FakeGitHub) -> None:
+    with Api(github) as ours:
+        number = ours.draft()
+        asset = ours.upload(number, "a.bin").json()["id"]
+        there = ours.ask(
+            "GET", f"releases/assets/{asset}", headers={"Accept": "application/octet-stream"}, follow=False
+        )
+        signed = there.headers["Location"].removeprefix(github.url)
+        assert ours.get(signed).status_code == 400
+        with Api(github, None) as anonymous:
+            assert anonymous.get(signed).content == b"data"
+
+
 def test_big_bodies_are_counted_or_spooled_and_never_held(tmp_path: Path) -> None:
     data = b"0123456789abcdef" * (1 << 18)  # 4 MiB
     digest = hashlib.sha256(data).hexdigest()

@@ -135,6 +135,15 @@ def test_the_fixture_fails_a_test_that_breaks_the_contract() -> None:
         check(fake.requests)
 
 
+def test_a_fake_of_any_test_is_held_to_the_contract_when_it_stops() -> None:
+    with (
+        pytest.raises(AssertionError, match="#1 GET /user -> 404: request is not as GitHub describes it"),
+        FakeGitHub() as fake,
+        Api(fake) as ours,
+    ):
+        ours.get("/user")
+
+
 @pytest.mark.off_contract
 def test_what_was_never_answered_has_only_a_request() -> None:
     with FakeGitHub(tags={"v1": COMMIT}) as fake, Api(fake) as ours:

@@ -163,10 +163,10 @@ def test_the_timeout_does_not_reach_uploads_on_a_host_of_their_own(
     library: Library, github: FakeGitHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", github.url)
-    repo = library.repo(retry=0, timeout=1, base_url="http://api.github.localhost")
+    repo = library.repo(retry=0, timeout=2, base_url="http://api.github.localhost")
     release = draft(repo)
     assert release.upload_url.startswith("http://uploads.github.localhost/")
-    github.faults.add(Call.UPLOAD, Hang(1.3, answer=True))
+    github.faults.add(Call.UPLOAD, Hang(2.3, answer=True))
     github.faults.add(Call.GET, Hang())
     assert upload(release).state == "uploaded"
     with pytest.raises(requests.ReadTimeout):
@@ -175,7 +175,7 @@ def test_the_timeout_does_not_reach_uploads_on_a_host_of_their_own(
 
 def test_the_timeout_reaches_uploads_on_the_same_host(library: Library, github: FakeGitHub) -> None:
     """The trap shows only where the hosts differ: a fake on one address would hide it."""
-    release = draft(library.repo(retry=0, timeout=1))
+    release = draft(library.repo(retry=0, timeout=2))
     github.faults.add(Call.UPLOAD, Hang())
     with pytest.raises(requests.ReadTimeout):
         upload(release)

@@ -113,7 +113,10 @@ def test_latest_is_the_newest_commit_unless_one_was_made_so(github: FakeGitHub) 
         publish("v2", make_latest="false")
         publish("v3", make_latest="false")
         assert ours.get("releases/latest").json()["tag_name"] == "v2"
-        publish("v1", make_latest="true", prerelease=True)  # a prerelease cannot be the latest
+        refused = ours.publish(ours.draft("v1"), make_latest="true", prerelease=True)
+        assert refused.json()["errors"][0]["message"] == "Latest release cannot be draft or prerelease."
+        assert ours.ask("PATCH", f"releases/{ours.draft('v1')}", json={"make_latest": "true"}).status_code == 422
+        publish("v1", prerelease=True)
         assert ours.get("releases/latest").json()["tag_name"] == "v2"
         ours.ask("PATCH", f"releases/{github.state.published('v3')[0].id}", json={"make_latest": "true"})
         assert ours.get("releases/latest").json()["tag_name"] == "v3"

@@ -302,6 +302,30 @@ def test_a_draft_beside_what_is_public_that_cannot_be_removed_is_only_told(lab: 
         assert draft.id in lab.state.releases
 
 
+def test_a_draft_that_went_because_the_same_bytes_are_public_is_no_failure(lab: Lab) -> None:
+    """It was told as a failure, though all there was to do was done."""
+
+    def meanwhile() -> None:
+        intruders.delete_release(lab.state, TAG)
+        draft = intruders.add_release(lab.state, TAG, body=text_of(lab.publisher.sealed))
+        for asset in lab.publisher.sealed.assets:
+            intruders.add_asset(lab.state, draft, asset.name, asset.path.read_bytes())
+        intruders.publish(lab.state, TAG)
+
+    with lab:
+        lab.fake.faults.add(Call.UPLOAD, fake.Act("somebody else", meanwhile), nth=3, point=Point.AFTER)
+        gets_there(lab)
+        assert any("another publisher was faster, with the same bytes" in line for line in lab.publisher.said)
+
+
+def test_a_list_that_still_shows_a_finished_upload_as_unfinished_is_waited_for(lab: Lab) -> None:
+    """It was uploaded anew, and then refused, since that list lagged as well."""
+    with lab:
+        lab.plan([Fault(trouble=Trouble.STALE, call=Call.LIST_ASSETS, nth=2, times=5)])
+        gets_there(lab)
+        assert sum(each.call is Call.UPLOAD for each in lab.fake.requests) == len(lab.publisher.sealed.assets)
+
+
 # the clock of the wall
 
 

@@ -76,7 +76,7 @@ class Lab:
             if self._context is None:
                 step(self, sock)
                 return
-            sock.settimeout(5)
+            sock.settimeout(60)
             with self._context.wrap_socket(sock, server_side=True) as wrapped:
                 wrapped.settimeout(0.005)
                 step(self, wrapped)
@@ -118,7 +118,7 @@ def answer(status: int, body: bytes = b"", *, length: int | None = None, **heade
         fields = {"Content-Length": str(len(sent) if length is None else length), "Connection": "close"}
         fields |= {key.replace("_", "-"): value.replace("{url}", lab.url) for key, value in headers.items()}
         head = "".join(f"{key}: {value}\r\n" for key, value in fields.items())
-        sock.settimeout(5)
+        sock.settimeout(60)
         sock.sendall(f"HTTP/1.1 {status} X\r\n{head}\r\n".encode() + sent)
 
     return step
@@ -158,7 +158,7 @@ def steady(size: int, then: Step) -> Step:
     def step(lab: Lab, sock: socket.socket) -> None:
         taken = 0
         while taken < size and not lab.over.wait(0.02):
-            taken += len(lab.receive(sock, 512 * 1024))
+            taken += len(lab.receive(sock, 64 * 1024))
         then(lab, sock)
 
     return step

@@ -14,14 +14,15 @@ from release.errors import PublishError
 from release.github.client import GitHubRemote, connect
 from release.github.remote import Fault, Remote, RemoteAsset, RemoteError
 from tests.github.fake import FakeGitHub
-from tests.github.state import HEAD, PUSH_TOKEN, READ_TOKEN
+from tests.github.state import HEAD, PUSH_TOKEN, READ_TOKEN, Access, Token
 from tests.release.github.lab import Lab, answer, hold, json_answer, reset, steady
 
 TOKEN = "ghp_SECRETSECRETSECRET"
 SHORT = 0.15
+PATIENT = 60.0  # seconds that a request has which is not meant to run out of time
 
 
-def to(lab: Lab, *, token: str | None = TOKEN, seconds: float = 10.0) -> GitHubRemote:
+def to(lab: Lab, *, token: str | None = TOKEN, seconds: float = PATIENT) -> GitHubRemote:
     return connect(api=lab.url, repo="o/r", token=token, seconds=seconds)
 
 
@@ -77,6 +78,29 @@ def draft(remote: Remote) -> int:
 
 
 @pytest.mark.loopback
+@pytest.mark.parametrize(
+    ("token", "scopes", "private", "may"),
+    [
+        ("ghp_x", ("repo",), True, True),
+        ("ghp_x", ("gist", "public_repo"), False, True),
+        ("ghp_x", ("public_repo",), True, False),
+        ("ghp_x", ("gist", "workflow"), False, False),
+        ("ghp_x", (), False, False),
+        ("0123456789abcdef0123456789abcdef01234567", ("gist",), False, False),
+        ("ghu_x", (), False, True),  # an app's token for a user: an empty header says nothing
+        ("github_pat_x", None, False, True),
+    ],
+)
+def test_what_a_classic_token_lacks_is_seen_although_its_user_may(
+    hub: FakeGitHub, token: str, scopes: tuple[str, ...] | None, *, private: bool, may: bool
+) -> None:
+    hub.state.private = private
+    hub.state.tokens[token] = Token(login="me", access=Access.PUSH, scopes=scopes)
+
+    assert connect(api=hub.url, repo="o/r", token=token).repository().can_push is may
+
+
+@pytest.mark.loopback
 def test_the_repository_and_the_clock(hub: FakeGitHub, remote: GitHubRemote) -> None:
     found = remote.repository()
 
@@ -107,7 +131,7 @@ def test_the_setting_for_immutable_releases(hub: FakeGitHub, remote: GitHubRemot
 def test_a_release_from_draft_to_public(hub: FakeGitHub, remote: GitHubRemote, tmp_path: Path) -> None:
     number = draft(remote)
     data = b"abc" * 100_000
-    made = remote.upload(number, name="a.txt", path=put(tmp_path, data), size=len(data), seconds=30)
+    made = remote.upload(number, name="a.txt", path=put(tmp_path, data), size=len(data), seconds=PATIENT)
     edited = remote.edit_draft(number, name="two", body="more\ntext", prerelease=False)
     stranger = connect(api=hub.url, repo="o/r", token=None)
 
@@ -118,19 +142,19 @@ def test_a_release_from_draft_to_public(hub: FakeGitHub, remote: GitHubRemote, t
     assert [each.id for each in remote.releases()] == [number]
     assert remote.release(number) == edited
     assert (remote.release_by_tag("v1"), stranger.releases(), stranger.release(number)) == (None, (), None)
-    assert b"".join(remote.download(made, seconds=30)) == data
+    assert b"".join(remote.download(made, seconds=PATIENT)) == data
 
     public = remote.publish(number, name="two", body="more\ntext", prerelease=False, latest=True)
 
     assert not public.draft
     assert stranger.release_by_tag("v1") == public
     (seen,) = stranger.assets(number)
-    assert b"".join(stranger.download(seen, seconds=30)) == data
+    assert b"".join(stranger.download(seen, seconds=PATIENT)) == data
 
 
 @pytest.mark.loopback
 def test_an_empty_file_is_uploaded(remote: GitHubRemote, tmp_path: Path) -> None:
-    made = remote.upload(draft(remote), name="empty", path=put(tmp_path, b"", "empty"), size=0, seconds=30)
+    made = remote.upload(draft(remote), name="empty", path=put(tmp_path, b"", "empty"), size=0, seconds=PATIENT)
 
     assert (made.size, made.digest) == (0, f"sha256:{hashlib.sha256(b'').hexdigest()}")
 
@@ -138,7 +162,7 @@ def test_an_empty_file_is_uploaded(remote: GitHubRemote, tmp_path: Path) -> None
 @pytest.mark.loopback
 def test_deleting_what_is_not_there_is_fine(remote: GitHubRemote, tmp_path: Path) -> None:
     number = draft(remote)
-    made = remote.upload(number, name="a.txt", path=put(tmp_path, b"abc"), size=3, seconds=30)
+    made = remote.upload(number, name="a.txt", path=put(tmp_path, b"abc"), size=3, seconds=PATIENT)
 
     for _ in range(2):
         remote.delete_asset(made.id)
@@ -151,10 +175,10 @@ def test_deleting_what_is_not_there_is_fine(remote: GitHubRemote, tmp_path: Path
 @pytest.mark.loopback
 def test_a_name_that_is_taken(remote: GitHubRemote, tmp_path: Path) -> None:
     number, path = draft(remote), put(tmp_path, b"abc")
-    remote.upload(number, name="a.txt", path=path, size=3, seconds=30)
+    remote.upload(number, name="a.txt", path=path, size=3, seconds=PATIENT)
 
     with pytest.raises(RemoteError) as caught:
-        remote.upload(number, name="a.txt", path=path, size=3, seconds=30)
+        remote.upload(number, name="a.txt", path=path, size=3, seconds=PATIENT)
 
     assert caught.value.fault is Fault.ALREADY_EXISTS
     assert caught.value.request == f"POST /repos/o/r/releases/{number}/assets"
@@ -167,7 +191,7 @@ def test_uploads_to_an_immutable_release_are_told_apart(hub: FakeGitHub, remote:
     public = remote.publish(number, name="one", body="text", prerelease=False, latest=False)
 
     with pytest.raises(RemoteError) as caught:
-        remote.upload(number, name="a.txt", path=put(tmp_path, b"abc"), size=3, seconds=30)
+        remote.upload(number, name="a.txt", path=put(tmp_path, b"abc"), size=3, seconds=PATIENT)
 
     assert public.immutable
     assert caught.value.fault is Fault.IMMUTABLE
@@ -180,11 +204,11 @@ def test_of_a_release_it_has_not_seen_the_address_for_uploads_is_asked_first(
     number = draft(remote)
     other = connect(api=hub.url, repo="o/r", token=PUSH_TOKEN)
     before = len(hub.requests)
-    other.upload(number, name="a.txt", path=put(tmp_path, b"abc"), size=3, seconds=30)
+    other.upload(number, name="a.txt", path=put(tmp_path, b"abc"), size=3, seconds=PATIENT)
 
     assert [each.method for each in hub.requests[before:]] == ["GET", "POST"]
     with pytest.raises(RemoteError) as caught:
-        other.upload(4711, name="a.txt", path=put(tmp_path, b"abc"), size=3, seconds=30)
+        other.upload(4711, name="a.txt", path=put(tmp_path, b"abc"), size=3, seconds=PATIENT)
     assert caught.value.fault is Fault.NOT_FOUND
 
 
@@ -215,7 +239,7 @@ def test_a_write_is_refused_without_the_right_token(hub: FakeGitHub) -> None:
 @pytest.mark.loopback
 def test_what_an_upload_sends(tmp_path: Path) -> None:
     with Lab(json_answer(200, release_json()), json_answer(201, asset_json())) as lab:
-        to(lab).upload(7, name="a b+c.txt", path=put(tmp_path, b"abc"), size=3, seconds=30)
+        to(lab).upload(7, name="a b+c.txt", path=put(tmp_path, b"abc"), size=3, seconds=PATIENT)
         sent = lab.seen[1]
 
     assert sent.line == "POST /repos/o/r/releases/7/assets?name=a+b%2Bc.txt"
@@ -492,15 +516,15 @@ def test_a_full_page_is_asked_beyond_and_what_moved_over_counts_once() -> None:
 
 @pytest.mark.loopback
 @pytest.mark.parametrize(
-    ("name", "what"),
+    ("name", "seconds", "what"),
     [
-        ("nobody reads", "no answer in time"),
-        ("nobody answers", "no answer in time"),
+        ("nobody reads", SHORT, "no answer in time"),
+        ("nobody answers", SHORT, "no answer in time"),
         # No block of it takes long enough for a timeout of the socket: only the whole is too slow.
-        ("it would succeed, but far too late", "cut after 0 s"),
+        ("it would succeed, but far too late", 2.0, "cut after 2 s"),
     ],
 )
-def test_an_upload_is_cut_when_its_time_is_over(name: str, what: str, tmp_path: Path) -> None:
+def test_an_upload_is_cut_when_its_time_is_over(name: str, seconds: float, what: str, tmp_path: Path) -> None:
     size = 64 * 1024 * 1024
     path = tmp_path / "big"
     with path.open("wb") as file:
@@ -513,7 +537,7 @@ def test_an_upload_is_cut_when_its_time_is_over(name: str, what: str, tmp_path: 
     steps = {"nobody reads": hold(read=False), "nobody answers": hold(read=True)}
     with Lab(json_answer(200, release_json()), steps.get(name, steady(size, succeed))) as lab:
         with pytest.raises(RemoteError) as caught:
-            to(lab).upload(7, name="big", path=path, size=size, seconds=SHORT)
+            to(lab).upload(7, name="big", path=path, size=size, seconds=seconds)
         assert caught.value.fault is Fault.TIMEOUT
         assert what in caught.value.what
 
@@ -529,7 +553,7 @@ def test_an_upload_is_refused_before_it_is_complete(tmp_path: Path) -> None:
 
     data = b"x" * 3_000_000
     with Lab(json_answer(200, release_json()), refuse) as lab, pytest.raises(RemoteError) as caught:
-        to(lab).upload(7, name="a.txt", path=put(tmp_path, data), size=len(data), seconds=30)
+        to(lab).upload(7, name="a.txt", path=put(tmp_path, data), size=len(data), seconds=PATIENT)
 
     assert caught.value.fault is Fault.ALREADY_EXISTS
 
@@ -538,7 +562,7 @@ def test_an_upload_is_refused_before_it_is_complete(tmp_path: Path) -> None:
 def test_a_file_that_changed_is_not_sent(tmp_path: Path) -> None:
     with Lab(json_answer(200, release_json())) as lab:
         with pytest.raises(PublishError, match="the file has 3 bytes and was sealed with 5"):
-            to(lab).upload(7, name="a.txt", path=put(tmp_path, b"abc"), size=5, seconds=30)
+            to(lab).upload(7, name="a.txt", path=put(tmp_path, b"abc"), size=5, seconds=PATIENT)
         assert [seen.line.split()[0] for seen in lab.seen] == ["GET"]
 
 
@@ -552,7 +576,7 @@ def test_a_file_that_grows_meanwhile_stops_the_upload(tmp_path: Path) -> None:
         json_answer(200, release_json())(lab, sock)
 
     with Lab(grow, hold(read=True)) as lab, pytest.raises(PublishError):
-        to(lab).upload(7, name="a.txt", path=path, size=10, seconds=30)
+        to(lab).upload(7, name="a.txt", path=path, size=10, seconds=PATIENT)
 
 
 @pytest.mark.loopback
@@ -572,7 +596,7 @@ def test_a_file_that_grows_meanwhile_stops_the_upload(tmp_path: Path) -> None:
 def test_the_token_is_sent_to_no_other_host_that_an_answer_names(url: str, tmp_path: Path) -> None:
     with Lab(json_answer(200, release_json(upload_url=url + "{?name,label}"))) as lab:
         with pytest.raises(RemoteError) as caught:
-            to(lab).upload(7, name="a.txt", path=put(tmp_path, b"abc"), size=3, seconds=5)
+            to(lab).upload(7, name="a.txt", path=put(tmp_path, b"abc"), size=3, seconds=PATIENT)
         assert len(lab.seen) == 1
 
     assert not caught.value.fault.temporary or caught.value.fault is Fault.GARBLED
@@ -658,7 +682,7 @@ def test_the_token_shows_nowhere(caplog: pytest.LogCaptureFixture, tmp_path: Pat
         with pytest.raises(RemoteError) as caught:
             remote.create_draft(tag="v1", commit=HEAD, name="n", body="b", prerelease=False)
         with pytest.raises(RemoteError):
-            remote.upload(7, name="a.txt", path=put(tmp_path, b"abc"), size=3, seconds=5)
+            remote.upload(7, name="a.txt", path=put(tmp_path, b"abc"), size=3, seconds=PATIENT)
 
     shown = f"{remote!r} {remote} {remote.where} {caught.value} {caught.value!r} {caught.value.what} {caplog.text}"
     assert "SECRET" not in shown
@@ -685,7 +709,7 @@ def asset(lab: Lab) -> RemoteAsset:
 @pytest.mark.loopback
 def test_a_download_leaves_the_token_behind_when_it_is_sent_on() -> None:
     with Lab(answer(302, Location="{url}/storage?sig=1"), answer(200, b"abc")) as lab:
-        assert b"".join(to(lab).download(asset(lab), seconds=5)) == b"abc"
+        assert b"".join(to(lab).download(asset(lab), seconds=PATIENT)) == b"abc"
         first, second = lab.seen
 
     assert first.line == "GET /repos/o/r/releases/assets/9"
@@ -699,7 +723,7 @@ def test_a_download_leaves_the_token_behind_when_it_is_sent_on() -> None:
 @pytest.mark.loopback
 def test_a_stranger_downloads_from_the_address_for_users() -> None:
     with Lab(answer(200, b"abc")) as lab:
-        assert b"".join(to(lab, token=None).download(asset(lab), seconds=5)) == b"abc"
+        assert b"".join(to(lab, token=None).download(asset(lab), seconds=PATIENT)) == b"abc"
         (seen,) = lab.seen
 
     assert seen.line == "GET /o/r/releases/download/v1/a.txt"
@@ -709,5 +733,5 @@ def test_a_stranger_downloads_from_the_address_for_users() -> None:
 @pytest.mark.loopback
 def test_nothing_is_asked_before_the_first_byte_is_wanted() -> None:
     with Lab(answer(200, b"abc")) as lab:
-        to(lab).download(asset(lab), seconds=5)
+        to(lab).download(asset(lab), seconds=PATIENT)
         assert lab.seen == []

@@ -17,7 +17,7 @@ def asset(size: int) -> RemoteAsset:
     return RemoteAsset(id=9, name="a", size=size, state="uploaded", digest=None, download_url="")
 
 
-def fetch(lab: Lab, size: int = 3, *, seconds: float = 10.0, path: str = "/a?sig=SECRET") -> bytes:
+def fetch(lab: Lab, size: int = 3, *, seconds: float = 60.0, path: str = "/a?sig=SECRET") -> bytes:
     return b"".join(
         stream(lab.url + path, asset(size), headers={"Authorization": "token T"}, seconds=seconds, own=True)
     )
@@ -35,7 +35,7 @@ def raw(data: bytes) -> Callable[[Lab, socket.socket], None]:
 def test_it_comes_in_pieces_of_a_megabyte() -> None:
     data = bytes(range(256)) * 10_000
     with Lab(answer(200, data)) as lab:
-        pieces = list(stream(lab.url, asset(len(data)), headers={}, seconds=10, own=True))
+        pieces = list(stream(lab.url, asset(len(data)), headers={}, seconds=60, own=True))
 
     assert b"".join(pieces) == data
     assert [len(each) for each in pieces] == [CHUNK, CHUNK, len(data) - 2 * CHUNK]
@@ -109,7 +109,7 @@ def test_a_redirect_may_be_relative_and_leaves_the_token_behind() -> None:
 def test_whoever_has_enough_may_stop() -> None:
     data = b"x" * (3 * CHUNK)
     with Lab(answer(200, data)) as lab:
-        pieces = stream(lab.url, asset(len(data)), headers={}, seconds=10, own=True)
+        pieces = stream(lab.url, asset(len(data)), headers={}, seconds=60, own=True)
         assert len(next(pieces)) == CHUNK
         pieces.close()  # type: ignore[attr-defined]
 
@@ -118,7 +118,7 @@ def test_whoever_has_enough_may_stop() -> None:
 def test_other_requests_may_be_made_between_two_pieces() -> None:
     data = b"x" * (2 * CHUNK)
     with Lab(answer(200, data), answer(200, b"abc"), answer(200, b"abc")) as lab:
-        pieces = stream(lab.url, asset(len(data)), headers={}, seconds=10, own=True)
+        pieces = stream(lab.url, asset(len(data)), headers={}, seconds=60, own=True)
         first = next(pieces)
         assert fetch(lab) == b"abc"
         assert first + b"".join(pieces) == data

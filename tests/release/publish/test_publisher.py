@@ -12,9 +12,10 @@ from release.errors import (
     SignatureError,
     VerifyError,
 )
+from release.github.remote import RemoteRelease
 from release.publish.marker import text_of
 from release.publish.state import Phase, StateFile
-from tests.release.publish.fake_remote import FakeHub, Killed, Plan, Trouble
+from tests.release.publish.fake_remote import Fake, FakeHub, Killed, Plan, Trouble
 from tests.release.publish.scene import TAG, Scene, make_sealed, reseal
 
 pytestmark = pytest.mark.usefixtures("_quick")
@@ -233,6 +234,24 @@ def test_a_lost_answer_to_publishing_is_looked_up(scene: Scene, trouble: Trouble
 
     scene.assert_published()
     assert scene.hub.requests.count("publish 1") == 1
+
+
+@pytest.mark.parametrize(("done", "times"), [(True, 1), (False, 2)])
+def test_an_answer_that_shows_a_draft_still_is_not_believed(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, *, done: bool, times: int
+) -> None:
+    real = scene.hub.make_public
+
+    def odd(made: Fake, request: str, changes: dict[str, object]) -> RemoteRelease:
+        monkeypatch.setattr(scene.hub, "make_public", real)
+        return replace(real(made, request, changes), draft=True) if done else made.release
+
+    monkeypatch.setattr(scene.hub, "make_public", odd)
+
+    scene.publish()
+
+    scene.assert_published()
+    assert scene.hub.requests.count("publish 1") == times
 
 
 def test_publishing_that_failed_is_tried_again(scene: Scene) -> None:
