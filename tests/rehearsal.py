@@ -50,8 +50,9 @@ def waived_matrix(text: str, today: datetime.date) -> str:
 class Rehearsal:
     """One rehearsal in a folder of its own; every step is a process, exactly as a maintainer would start it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, record: Path | None = None) -> None:
         self.folder = folder
+        self.record = record or folder / "exchanges"
         self.matrix = ROOT / "matrix.yaml"
         self.dist = folder / "dist"
         self.key = folder / "minisign.key"
@@ -104,7 +105,8 @@ class Rehearsal:
             (self.folder / "github.log").open("w") as log,
             subprocess.Popen(
                 [sys.executable, "-m", "tests.github", "--port", "0", "--repo", REPO, "--token", TOKEN,
-                 "--tag", f"{self.tag}={COMMIT}", "--keep", str(self.folder / "github")],
+                 "--tag", f"{self.tag}={COMMIT}", "--keep", str(self.folder / "github"),
+                 "--record", str(self.record)],
                 cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True,
             ) as server,
         ):  # fmt: skip
@@ -153,6 +155,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.rehearsal", description=__doc__)
     parser.add_argument("--dist", type=Path, metavar="DIR", help="take really built bundles from here")
     parser.add_argument("--matrix", type=Path, default=ROOT / "matrix.yaml", help="the matrix they were built from")
+    parser.add_argument("--record", type=Path, metavar="FILE", help="where to keep every exchange with the stand-in")
     parser.add_argument("--tools", action="store_true", help="ask minisign, sha256sum, cosign and gh too")
     arguments = parser.parse_args(argv)
     started = time.monotonic()
@@ -161,7 +164,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{time.monotonic() - started:5.1f}s  {text}", flush=True)
 
     with tempfile.TemporaryDirectory(prefix="llamatrix-rehearsal-") as name:
-        rehearsal = Rehearsal(Path(name))
+        rehearsal = Rehearsal(Path(name), arguments.record)
         if arguments.dist:
             rehearsal.take_bundles(arguments.dist, arguments.matrix.resolve())
             say(f"took the bundles of {arguments.dist}")

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import datetime
+import pickle
+from pathlib import Path
 
 import pytest
 import yaml
 
 from pipeline.matrix.expand import expand
+from tests.github.contract import check
 from tests.matrix.builders import load_text
 from tests.rehearsal import ROOT, main, waived_matrix
 
@@ -33,8 +36,12 @@ def test_nothing_else_is_changed() -> None:
 
 
 @pytest.mark.process
-def test_the_whole_line_runs_with_nothing_but_python(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([]) == 0
+def test_the_whole_line_runs_with_nothing_but_python(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["--record", str(tmp_path / "exchanges")]) == 0
+
+    exchanges = pickle.loads((tmp_path / "exchanges").read_bytes())
+    assert len(exchanges) > 50
+    check(exchanges)
 
     shown = capsys.readouterr().out
     for step in ("nothing was sent", "sealed, published and verified", "wrote nothing", "changed byte was refused"):

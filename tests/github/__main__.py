@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import pickle
 import signal
 from pathlib import Path
 
@@ -22,6 +23,7 @@ def main() -> None:
     parser.add_argument(
         "--keep", type=Path, metavar="DIR", help="where bodies above 32 MiB go (default: they are counted)"
     )
+    parser.add_argument("--record", type=Path, metavar="FILE", help="where every exchange is kept, for the contract")
     arguments = parser.parse_args()
     tags = {}
     for tag in arguments.tag:
@@ -38,6 +40,8 @@ def main() -> None:
     with FakeGitHub(arguments.repo, tags=tags, tokens=tokens, port=arguments.port, spool=arguments.keep) as fake:
         print(fake.url, flush=True)
         signal.sigwait(signals)
+    if arguments.record is not None:
+        arguments.record.write_bytes(pickle.dumps(fake.requests))
 
 
 if __name__ == "__main__":
