@@ -64,7 +64,7 @@ def seal_command(arguments: argparse.Namespace) -> int:
         path: Path = arguments.previous
         signature = _bytes(path.with_name(path.name + SIGNATURE_SUFFIX)).decode("utf-8", errors="replace")
         given = Previous(tag=str(path), data=_bytes(path), signature=signature)
-        previous = _trusted_previous(session, given, key.public)
+        previous = _trusted_previous(session, given, key.public, _teller())
     sealed = _sealed(session, _collected(session), key, previous, _teller())
     show(f"sealed {len(sealed.assets)} files in {session.folder}\n")
     return 0
@@ -80,7 +80,7 @@ def publish_command(arguments: argparse.Namespace) -> int:
     remote = _remote(session)
     ready = _look_ahead(session, remote, say)
     collection = _collected(session)
-    previous = _trusted_previous(session, ready.previous, key.public)
+    previous = _trusted_previous(session, ready.previous, key.public, say)
     sealed = _sealed(session, collection, key, previous, say)
     before_upload(
         sealed, remote, patience=_patience(_LOOK, say), api=session.forge.api, has_token=session.token is not None
@@ -206,7 +206,9 @@ def _sealed(
     return sealed
 
 
-def _trusted_previous(session: Session, previous: Previous | None, key: PublicKey) -> Manifest | None:
+def _trusted_previous(
+    session: Session, previous: Previous | None, key: PublicKey, say: Callable[[str], None]
+) -> Manifest | None:
     """Read the previous manifest only if our key signed it, or an old one whose statements lead to ours."""
     if previous is None:
         return None
@@ -221,11 +223,17 @@ def _trusted_previous(session: Session, previous: Previous | None, key: PublicKe
         except SignatureError:
             continue
         return read(previous.data, where=where)
+    rules = session.matrix.file.release
+    if rules is not None and read(previous.data, where=where).epoch < rules.epoch:
+        # The old key is lost, and whoever wrote matrix.yaml says so by beginning anew: nothing is taken from this one.
+        say(f"{where} is of an earlier epoch and of a key that is not ours: versions begin anew")
+        return None
     msg = f"none of our {len(keys)} keys signed it"
     raise SignatureError(
         msg,
         where=where,
-        hint="after a change of keys, the statement must lie in keys/: python -m release rotate --help",
+        hint="after a change of keys, the statement must lie in keys/ (python -m release rotate --help); "
+        "if the old key is lost, raise release.epoch in matrix.yaml",
     )
 
 

@@ -170,6 +170,21 @@ def test_a_manifest_of_a_strangers_key_is_not_counted_on(scene: Scene) -> None:
     assert scene.published() == ["v0.1.0"]
 
 
+def test_after_the_loss_of_the_key_a_higher_epoch_begins_anew(scene: Scene) -> None:
+    scene.run("publish")
+    next_version(scene, "0.2.0")
+    (scene.root / "minisign.key").write_text(SecretKey.generate().file_text())
+    matrix = scene.root / "matrix.yaml"
+    matrix.write_text(matrix.read_text().replace("  epoch: 1\n  lifetime_days", "  epoch: 2\n  lifetime_days"))
+
+    code, shown = scene.run("publish", tag="v0.2.0")
+
+    assert code == 0, shown
+    assert "versions begin anew" in shown
+    manifest = read((scene.root / "dist" / "0.2.0" / "manifest.json").read_bytes())
+    assert (manifest.epoch, manifest.manifest_version, manifest.release.previous) == (2, 1, None)
+
+
 def test_after_a_rotation_the_old_keys_manifest_is_counted_on(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     scene.run("publish")
     next_version(scene, "0.2.0")
