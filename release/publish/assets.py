@@ -12,11 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from release.errors import GitHubError, PublishError
+from release.github.content import sha256_of
 from release.github.remote import Fault, RemoteAsset, RemoteError
 from release.github.retry import fault_of, upload_seconds
 from release.model import Asset
 from release.publish.comparison import listed
-from release.publish.content import sha256_of
 from release.publish.state import AssetState, Phase
 from release.publish.watch import heartbeat
 from release.publish.work import Work, require_draft

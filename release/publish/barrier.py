@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from release.errors import PublishError, SignatureError, VerifyError
+from release.github.content import arrive
 from release.github.remote import Fault, RemoteAsset, RemoteError
 from release.model import AssetKind
 from release.publish.assets import upload_assets
-from release.publish.content import arrive
 from release.publish.state import Phase
 from release.publish.work import Work
 

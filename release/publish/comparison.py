@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from release.errors import PublishError
+from release.github.content import arrive
 from release.github.remote import Remote, RemoteAsset
 from release.github.retry import Patience
 from release.model import Asset, Sealed
-from release.publish.content import arrive
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

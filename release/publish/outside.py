@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from release.errors import ForeignReleaseError, GitHubError, VerifyError
+from release.github.content import arrive
 from release.github.remote import Remote, RemoteAsset, RemoteRelease
 from release.model import Asset
 from release.publish.barrier import VOUCHERS
-from release.publish.content import arrive
 from release.publish.state import Phase
 from release.publish.watch import heartbeat
 from release.publish.work import Work

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from release.errors import GitHubError
+from release.github.content import fetch
 from release.github.remote import Fault, Remote, RemoteAsset, RemoteError, RemoteRelease
 from release.github.retry import Patience
-from release.publish.content import fetch
 
 MANIFEST_LIMIT = 8 * 1024 * 1024  # 60 variants take 200 KB; this is what we are willing to read from anybody
 _SIGNATURE_LIMIT = 16 * 1024

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 __all__ = ["verify_tag"]
 
-import contextlib
 import dataclasses
 import datetime
-import hashlib
 import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -18,8 +16,9 @@ from pathlib import Path
 
 from pipeline.report.text import clean, count, size_text
 from release.errors import VerifyError
-from release.github.remote import Fault, Remote, RemoteAsset, RemoteError, RemoteRelease
-from release.github.retry import Patience, upload_seconds
+from release.github.content import Arrived, arrive
+from release.github.remote import Remote, RemoteAsset, RemoteRelease
+from release.github.retry import Patience
 from release.keys.keyfile import PublicKey
 from release.verify.folder import verify_folder
 from release.verify.program import Minisign, find_minisign
@@ -153,35 +152,15 @@ def _download(remote: Remote, assets: Sequence[RemoteAsset], into: Path, patienc
     problems = []
     for asset in assets:
 
-        def download(asset: RemoteAsset = asset) -> tuple[int, str]:
-            return _arrive(remote, asset, into / asset.name)
+        def download(asset: RemoteAsset = asset) -> Arrived:
+            return arrive(remote, asset, expected=asset.size, budget=patience.budget, into=into / asset.name)
 
-        size, sha256 = patience.read(download, what=f"download {asset.name}")
-        if size != asset.size:
+        came = patience.read(download, what=f"download {asset.name}")
+        if came.size != asset.size:
             problems.append(f"{asset.name}: more than the listed {asset.size} bytes came")
-        elif asset.digest is not None and asset.digest != f"sha256:{sha256}":
-            problems.append(f"{asset.name}: GitHub lists {_shown(asset.digest)}, and sha256:{sha256} came")
+        elif asset.digest is not None and asset.digest != f"sha256:{came.sha256}":
+            problems.append(f"{asset.name}: GitHub lists {_shown(asset.digest)}, and sha256:{came.sha256} came")
     return problems
-
-
-def _arrive(remote: Remote, asset: RemoteAsset, path: Path) -> tuple[int, str]:
-    """Stream one asset into a file; what goes on after its size is left, since nothing can make it right any more."""
-    digest, size = hashlib.sha256(), 0
-    with contextlib.ExitStack() as stack:
-        sink = stack.enter_context(path.open("wb"))
-        pieces = remote.download(asset, seconds=upload_seconds(asset.size))
-        # Generators can be closed, and the connection with them; the protocol promises no more than an iterator.
-        stack.callback(getattr(pieces, "close", lambda: None))
-        for piece in pieces:
-            size += len(piece)
-            if size > asset.size:
-                break
-            digest.update(piece)
-            sink.write(piece)
-    if size < asset.size:
-        # To some servers a broken connection is just an end: worth another try.
-        raise RemoteError(Fault.NETWORK, f"download {asset.name}", f"only {size} of {asset.size} bytes came")
-    return size, digest.hexdigest()
 
 
 def _shown(text: str) -> str:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from release.github.content import arrive, fetch, sha256_of
 from release.github.remote import Fault, RemoteAsset, RemoteError
 from release.github.retry import Budget
-from release.publish.content import arrive, fetch, sha256_of
 from tests.release.publish.fake_remote import FakeHub, FakeRemote
 
 LONG = Budget(3600, clock=lambda: 0.0)
