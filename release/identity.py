@@ -4,12 +4,10 @@ from __future__ import annotations
 
 __all__ = ["Forge", "find_commit", "identify"]
 
-import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from dulwich.errors import NotGitRepository
 from dulwich.objects import Tag
@@ -17,6 +15,7 @@ from dulwich.refs import Ref
 from dulwich.repo import Repo
 
 from pipeline.errors import UsageError
+from release.github.hosts import is_own_address
 from release.model import ReleaseId
 
 _REPO = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})/[A-Za-z0-9._-]{1,100}", re.ASCII)
@@ -37,7 +36,7 @@ class Forge:
     @property
     def loopback(self) -> bool:
         """Whether this is a stand-in on this machine, which alone may receive forged bundles."""
-        return _is_loopback(self.api) and _is_loopback(self.server)
+        return is_own_address(self.api) and is_own_address(self.server)
 
     @classmethod
     def of(cls, api: str | None, environ: Mapping[str, str]) -> Forge:
@@ -45,21 +44,13 @@ class Forge:
         chosen = (api or environ.get("GITHUB_API_URL") or _API).rstrip("/")
         # A stand-in serves everything at one address, and github.com's is known: GITHUB_SERVER_URL of a runner that
         # belongs to another forge must not leak into either.
-        if _is_loopback(chosen):
+        if is_own_address(chosen):
             default = chosen
         elif chosen == _API:
             default = _SERVER
         else:
             default = environ.get("GITHUB_SERVER_URL") or _SERVER
         return cls(api=chosen, server=default.rstrip("/"))
-
-
-def _is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
 
 
 def identify(  # noqa: PLR0913  each by name

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 __all__ = ["SCHEMA_PATH", "json_schema", "main", "render", "write_schema"]
 
-import ast
 import json
 import sys
 from pathlib import Path
@@ -16,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import inspect
 
+from pipeline.fieldtexts import field_texts
 from pipeline.matrix import spec
 from pipeline.matrix.spec import MatrixFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
 SCHEMA_PATH = Path(__file__).resolve().parents[2] / "schema" / "matrix.schema.json"
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -30,7 +30,7 @@ def json_schema() -> dict[str, Any]:
     """Give the schema: what msgspec makes of the records, with our field descriptions and the keys of ``profiles``."""
     schema = msgspec.json.schema(MatrixFile)
     definitions: dict[str, Any] = schema["$defs"]
-    for record, key, text in _descriptions():
+    for record, key, text in field_texts(spec):
         definitions[record]["properties"][key]["description"] = text
     # msgspec checks the keys of a mapping when it converts, but leaves them out of the schema.
     for field in _fields(MatrixFile):
@@ -48,21 +48,6 @@ def _fields(record: type[msgspec.Struct]) -> tuple[inspect.Field, ...]:
     kind = inspect.type_info(record)
     assert isinstance(kind, inspect.StructType)
     return kind.fields
-
-
-def _descriptions() -> Iterator[tuple[str, str, str]]:
-    """Read the text below each field of ``spec.py``: Python throws it away, and editors can show it."""
-    module = ast.parse(Path(spec.__file__).read_text(encoding="utf-8"))
-    for record in (node for node in module.body if isinstance(node, ast.ClassDef)):
-        for field, text in zip(record.body, record.body[1:], strict=False):
-            if (
-                isinstance(field, ast.AnnAssign)
-                and isinstance(field.target, ast.Name)
-                and isinstance(text, ast.Expr)
-                and isinstance(text.value, ast.Constant)
-                and isinstance(text.value.value, str)
-            ):
-                yield record.name, field.target.id, " ".join(text.value.value.split())
 
 
 def render() -> str:

@@ -25,9 +25,10 @@ from pipeline.errors import UsageError
 from release.github import answers, downloads
 from release.github.calls import PAGE, Call, Calls
 from release.github.faults import UNFIT, broken, garbled, judge, server_clock
+from release.github.hosts import is_loopback
 from release.github.parcel import Parcel
 from release.github.remote import Fault, RemoteAsset, RemoteError, RemoteRelease, RemoteRepository
-from release.github.wire import Answer, Exchange, PatientRequester, address, is_loopback
+from release.github.wire import Answer, Exchange, PatientRequester, address
 
 T = TypeVar("T")
 

@@ -14,8 +14,9 @@ import requests
 import urllib3
 
 from release.github.faults import UNFIT, broken, garbled, judge, one_line
+from release.github.hosts import is_loopback
 from release.github.remote import Fault, RemoteAsset, RemoteError
-from release.github.wire import Answer, Exchange, address, is_loopback, read_body
+from release.github.wire import Answer, Exchange, address, read_body
 
 CHUNK = 1024 * 1024
 _JUMPS = 5

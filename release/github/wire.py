@@ -9,10 +9,9 @@ subclass: the class attributes of everybody else's ``Requester`` stay as they ar
 
 from __future__ import annotations
 
-__all__ = ["Answer", "Exchange", "PatientRequester", "UnfollowedError", "address", "is_loopback", "read_body"]
+__all__ = ["Answer", "Exchange", "PatientRequester", "UnfollowedError", "address", "read_body"]
 
 import contextlib
-import ipaddress
 import socket
 import threading
 import time
@@ -30,22 +29,13 @@ from requests.structures import CaseInsensitiveDict
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
+from release.github.hosts import is_loopback
 from release.github.parcel import BLOCK, Parcel
 
 CONNECT = 30.0  # seconds for connecting, and for any one block to be taken
 WAIT = 180.0  # seconds of silence before an answer; big uploads were answered only after two minutes
 LARGEST = 64 * 1024 * 1024  # an answer in JSON; a page of 100 full releases has about 20 MB
 _FOUND, _MOVED = 300, 400
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether a host is this machine itself, by its address or as ``localhost``; other names are not resolved."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def address(url: str) -> SplitResult:

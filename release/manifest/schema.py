@@ -9,7 +9,6 @@ from __future__ import annotations
 
 __all__ = ["SCHEMA_PATH", "field_paths", "json_schema", "render", "write_schema"]
 
-import ast
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from pipeline.fieldtexts import field_texts
 from release.folder import replace_file
 from release.manifest import records
 from release.manifest.records import SCHEMA_ID, Manifest
@@ -29,7 +29,7 @@ def json_schema() -> dict[str, Any]:
     """Give the schema: what msgspec makes of the records, with the text below each field as its description."""
     schema = msgspec.json.schema(Manifest)
     definitions: dict[str, Any] = schema["$defs"]
-    for record, key, text in _descriptions():
+    for record, key, text in field_texts(records):
         definitions[record]["properties"][key]["description"] = text
     for definition in definitions.values():
         definition.pop("additionalProperties", None)
@@ -42,21 +42,6 @@ def _plain_docs(definitions: dict[str, Any]) -> None:
     for definition in definitions.values():
         if "description" in definition:
             definition["description"] = " ".join(definition["description"].split())
-
-
-def _descriptions() -> Iterator[tuple[str, str, str]]:
-    """Read the text below each field of ``records.py``: Python throws it away, and readers want it."""
-    module = ast.parse(Path(records.__file__).read_text(encoding="utf-8"))
-    for record in (node for node in module.body if isinstance(node, ast.ClassDef)):
-        for field, text in zip(record.body, record.body[1:], strict=False):
-            if (
-                isinstance(field, ast.AnnAssign)
-                and isinstance(field.target, ast.Name)
-                and isinstance(text, ast.Expr)
-                and isinstance(text.value, ast.Constant)
-                and isinstance(text.value.value, str)
-            ):
-                yield record.name, field.target.id, " ".join(text.value.value.split())
 
 
 def field_paths() -> tuple[str, ...]:

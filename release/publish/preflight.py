@@ -7,13 +7,12 @@ from __future__ import annotations
 
 __all__ = ["Ready", "before_build", "before_upload"]
 
-import ipaddress
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
-from urllib.parse import urlsplit
 
 from release.errors import GitHubError, PreflightError, PublishError
+from release.github.hosts import is_own_address
 from release.github.remote import Fault, Remote, RemoteRelease, RemoteRepository
 from release.github.retry import Patience, fault_of
 from release.model import ReleaseId, Sealed
@@ -129,7 +128,7 @@ def _check(  # noqa: PLR0913  each by name
     sealed: Sealed | None,
 ) -> Ready:
     problems = findings.problems
-    if forged and not _loopback(api):
+    if forged and not is_own_address(api):
         problems.append(
             "these bundles are the fake engine's: they go to a server on this machine only, never to GitHub"
         )
@@ -164,15 +163,6 @@ def _check(  # noqa: PLR0913  each by name
         immutable=immutable,
         warnings=tuple(findings.warnings),
     )
-
-
-def _loopback(api: str) -> bool:
-    """Tell whether an address is this machine's own."""
-    try:
-        host = urlsplit(api).hostname or ""
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _repository(findings: _Findings, release: ReleaseId, remote: Remote, *, has_token: bool) -> RemoteRepository | None:

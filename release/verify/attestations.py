@@ -4,14 +4,13 @@ from __future__ import annotations
 
 __all__ = ["check_provenance", "check_report", "check_sboms"]
 
-import ipaddress
 from collections.abc import Mapping
-from urllib.parse import urlsplit
 
 from pipeline.report.document import from_json
 from pipeline.report.record import CellRecord, RunReport
 from pipeline.report.text import count
 from release.errors import VerifyError
+from release.github.hosts import is_own_address
 from release.manifest.records import Manifest, VariantEntry
 from release.provenance.bundle import MAX_PAYLOAD_BYTES, verify_provenance
 from release.provenance.records import Statement
@@ -104,18 +103,10 @@ def _rehearsal(case: Case) -> None:
     if not case.forged:
         return
     server = case.manifest.release.server if case.manifest is not None else ""
-    if case.expected.forged or _is_loopback(server):
+    if case.expected.forged or is_own_address(server):
         case.findings.note("a rehearsal: the provenance says that these bundles were forged and hold no real program")
     else:
         case.findings.add(f"{PROVENANCE}: the bundles were forged for a rehearsal and hold no real program")
-
-
-def _is_loopback(server: str) -> bool:
-    host = urlsplit(server).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def check_sboms(case: Case) -> None:

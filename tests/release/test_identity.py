@@ -107,12 +107,12 @@ def test_a_stand_in_serves_everything_at_one_address() -> None:
     assert found.loopback
 
 
-@pytest.mark.parametrize("host", ["localhost", "github.localhost", "127.0.0.9", "[::1]"])
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.9", "[::1]"])
 def test_addresses_of_this_machine(host: str) -> None:
     assert Forge.of(f"http://{host}:1", {}).loopback
 
 
-@pytest.mark.parametrize("host", ["localhost.example", "128.0.0.1", "api.github.com", ""])
+@pytest.mark.parametrize("host", ["localhost.example", "github.localhost", "128.0.0.1", "api.github.com", ""])
 def test_addresses_of_other_machines(host: str) -> None:
     assert not Forge.of(f"http://{host}:1", {}).loopback
 

@@ -18,7 +18,7 @@ from github.Requester import HTTPRequestsConnectionClass, HTTPSRequestsConnectio
 
 from release.github.faults import UNFIT, broken
 from release.github.remote import Fault
-from release.github.wire import LARGEST, Exchange, PatientRequester, UnfollowedError, address, is_loopback, read_body
+from release.github.wire import LARGEST, Exchange, PatientRequester, UnfollowedError, address, read_body
 from tests.release.github.lab import Lab, answer, dribble, hold, reset
 
 SHORT = 0.15  # seconds of a budget that is meant to be over; whatever waits for it waits for ever without it
@@ -38,18 +38,6 @@ def requester(url: str) -> PatientRequester:
         seconds_between_requests=0,
         seconds_between_writes=0,
     )
-
-
-@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.8.9.1", "::1"])
-def test_this_machine_is_known(host: str) -> None:
-    assert is_loopback(host)
-
-
-@pytest.mark.parametrize(
-    "host", ["", "127.0.0.1.example.com", "localhost.example.com", "10.0.0.1", "0.0.0.0", "::2", "api.github.com"]
-)
-def test_other_machines_are_not_this_one(host: str) -> None:
-    assert not is_loopback(host)
 
 
 @pytest.mark.parametrize("url", ["https://[::1", "https://h:99999/", "https://h:x/", "", "nonsense"])
