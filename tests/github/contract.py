@@ -5,7 +5,7 @@ The description lies outside the repository, beside the clone: ``../shared/data`
 
 from __future__ import annotations
 
-__all__ = ["DATA", "DESCRIPTION", "Contract", "Finding", "check", "contract", "data_file", "description"]
+__all__ = ["DATA", "DESCRIPTION", "Contract", "Finding", "check", "contract", "data_file", "description", "held"]
 
 import functools
 import json
@@ -25,6 +25,8 @@ from tests.github.routes import Call
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT.parent / "shared" / "data"
 DESCRIPTION = "github-releases.openapi.json"
+held = True
+"""Whether exchanges are held to the description; only ``pytest --no-contract`` turns it off, and says so."""
 _VARYING = re.compile(r"[0-9a-f]{16,}|\d+")
 
 
@@ -177,7 +179,9 @@ def contract() -> Contract:
 
 
 def check(exchanges: Iterable[Exchange]) -> None:
-    """Fail with every exchange that is not as described."""
+    """Fail with every exchange that is not as described; ``held`` tells whether anything is looked at."""
+    if not held:
+        return
     found = contract().findings(exchanges)
     if found:
         raise AssertionError("\n".join(["the contract with GitHub's description is broken:", *map(str, found)]))

@@ -23,7 +23,7 @@ from tests.github.intruders import add_asset, add_release
 from tests.github.routes import Call
 from tests.github.state import READ_TOKEN
 
-pytestmark = pytest.mark.loopback
+pytestmark = [pytest.mark.loopback, pytest.mark.contract]
 
 
 @pytest.fixture(scope="module")

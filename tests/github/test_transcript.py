@@ -21,7 +21,7 @@ from tests.github.exchanges import Exchange
 from tests.github.fake import FakeGitHub
 from tests.github.state import Access, Token
 
-pytestmark = pytest.mark.loopback
+pytestmark = [pytest.mark.loopback, pytest.mark.contract]
 
 FIXTURE = "release-assets-conflict/normalized-fixture.json"
 TOKEN = "0" * 39 + "1"
