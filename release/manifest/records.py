@@ -35,6 +35,7 @@ __all__ = [
     "RevokedArchive",
     "SourceEntry",
     "TestCounts",
+    "ToolchainEntry",
     "VariantEntry",
     "Vulkan",
     "WaivedGate",
@@ -178,6 +179,13 @@ class TestCounts(Record, frozen=True, kw_only=True):
     failed: Count
 
 
+class ToolchainEntry(Record, frozen=True, kw_only=True):
+    """The compiler a bundle was made with, by the digest of its lock file."""
+
+    name: Key
+    lock_sha256: Sha256
+
+
 class Attest(Record, frozen=True, kw_only=True):
     """What was measured on these very bytes."""
 
@@ -202,6 +210,7 @@ class Attest(Record, frozen=True, kw_only=True):
     bundled: tuple[BundledLibrary, ...]
     gates: dict[Key, GateStatus]
     tests: TestCounts | None = None
+    toolchain: ToolchainEntry | None = None
 
 
 class WaivedGate(Record, frozen=True, kw_only=True):

@@ -19,6 +19,7 @@ from release.manifest.records import (
     GateStatus,
     Reference,
     TestCounts,
+    ToolchainEntry,
     VariantBackend,
     VariantEntry,
     WaivedGate,
@@ -113,6 +114,7 @@ def _attest(facts: Facts) -> Attest:
         ),
         gates={verdict.gate: _status(verdict.status.value) for verdict in bundle.verdicts},
         tests=_tests(facts),
+        toolchain=ToolchainEntry(name=archive.info.toolchain.name, lock_sha256=archive.info.toolchain.lock_sha256),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Change", "ChangeKind", "changes", "device_code", "driver", "entries", "floor"]
+__all__ = ["Change", "ChangeKind", "changes", "device_code", "driver", "entries", "floor", "toolchain"]
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -27,6 +27,7 @@ class ChangeKind(StrEnum):
     BACKENDS = "backends"
     DEVICE_CODE = "device code"
     CPU_VARIANTS = "CPU variants"
+    TOOLCHAIN = "toolchain"
     DEFAULT = "default"
     REVOKED = "revoked"
     SIZE = "size"
@@ -93,6 +94,12 @@ def device_code(entry: VariantEntry) -> str:
     return ", ".join(found) or _NONE
 
 
+def toolchain(entry: VariantEntry) -> str:
+    """Name the compiler and the lock it came from."""
+    used = entry.attest.toolchain
+    return f"{used.name}, lock {used.lock_sha256[:_SHORT]}" if used is not None else _NONE
+
+
 def changes(manifest: Manifest, previous: Manifest) -> tuple[Change, ...]:
     """Compare two manifests, in the order of the kinds and then of the subjects."""
     found = [
@@ -136,6 +143,7 @@ _LOOKS: Mapping[ChangeKind, Callable[[VariantEntry], str]] = {
     ChangeKind.BACKENDS: lambda entry: " ".join(sorted(entry.attest.backends)) or _NONE,
     ChangeKind.DEVICE_CODE: device_code,
     ChangeKind.CPU_VARIANTS: lambda entry: " ".join(sorted(entry.attest.cpu_variants)) or _NONE,
+    ChangeKind.TOOLCHAIN: toolchain,
 }
 
 

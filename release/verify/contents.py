@@ -69,7 +69,7 @@ def _check_bundle(case: Case, cell: str, entry: VariantEntry, seen: Inspection) 
 def _identity(cell: str, entry: VariantEntry, project: ProjectEntry, version: str, seen: Inspection) -> Iterator[str]:
     """Compare what the archive and its BUILD_INFO.json say with what it is offered as."""
     info = seen.info
-    source = info.source
+    source, told = info.source, entry.attest.toolchain
     for what, says, wanted in (
         ("top folder", seen.top, entry.artifact.top),
         ("unpacked size", seen.unpacked_size, entry.artifact.unpacked_size),
@@ -77,6 +77,7 @@ def _identity(cell: str, entry: VariantEntry, project: ProjectEntry, version: st
         ("version", info.version, version),
         ("profile", info.profile.name, _PROFILE),
         ("build id", info.build_id, entry.attest.build_id),
+        ("toolchain", info.toolchain.lock_sha256, told.lock_sha256 if told is not None else None),
         ("source", source.name, project.source.name),
         ("source version", source.version, project.source.version),
         ("source commit", source.commit, project.source.commit),

@@ -98,6 +98,13 @@ def test_a_new_and_a_dropped_cell() -> None:
         ("attest", {"backends": ["cpu", "vulkan"]}, ChangeKind.BACKENDS, "cpu vulkan", "cpu"),
         ("attest", {"gfx": ["gfx1030"]}, ChangeKind.DEVICE_CODE, "gfx1030", "none"),
         ("attest", {"cpu_variants": ["x64"]}, ChangeKind.CPU_VARIANTS, "x64", "haswell x64 zen4"),
+        (
+            "attest",
+            {"toolchain": {"name": "zig", "lock_sha256": "5e" * 32}},
+            ChangeKind.TOOLCHAIN,
+            "zig, lock 5e5e5e5e5e5e",
+            "none",
+        ),
     ],
 )
 def test_what_a_bundle_asks_and_holds(

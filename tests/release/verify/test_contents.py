@@ -92,6 +92,7 @@ def info(change: Change) -> Callable[[Path], object]:
             "its cell is llama.cpp/linux-x86_64/vulkan, manifest.json says llama.cpp/linux-x86_64/cpu",
         ),
         (info(lambda data: data["profile"].update(name="local")), "its profile is local, manifest.json says release"),
+        (info(lambda data: data["toolchain"].update(lock_sha256="5e" * 32)), "its toolchain is 5e5e5e5e5e5e"),
         (info(lambda data: data.update(build_id="00ff")), "its build id is 00ff, manifest.json says 52770a3c8006a78d"),
         (info(lambda data: data["source"].update(name="x")), "its source is x, manifest.json says llama.cpp"),
         (info(lambda data: data["source"].update(version="1")), "its source version is 1, manifest.json says "),
