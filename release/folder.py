@@ -5,11 +5,9 @@ from __future__ import annotations
 __all__ = ["OWN_FOLDER", "asset_of", "replace_file"]
 
 import hashlib
-import os
-import tempfile
-from contextlib import suppress
 from pathlib import Path
 
+from pipeline.atomic import replace_whole
 from release.errors import SealError
 from release.keys.files import open_regular
 from release.model import Asset, AssetKind
@@ -30,18 +28,7 @@ def replace_file(path: Path, data: bytes, *, half: Path | None = None) -> None:
     try:
         beside = path.parent if half is None else half
         beside.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=beside)
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(data)
-                stream.flush()
-                os.fsync(stream.fileno())
-            Path(name).chmod(0o644)  # mkstemp keeps files to their owner, and these are to be read
-            Path(name).replace(path)
-        except BaseException:
-            with suppress(OSError):
-                Path(name).unlink()
-            raise
+        replace_whole(path, data, half=beside)
     except OSError as error:
         msg = f"it cannot be written: {error.strerror or error}"
         raise SealError(msg, where=str(path), hint="make room, or check the folder's permissions") from error

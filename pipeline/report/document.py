@@ -10,16 +10,14 @@ from __future__ import annotations
 __all__ = ["HTML_NAME", "JSON_NAME", "from_json", "to_json", "write"]
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import NoReturn
 
 import msgspec
 
+from pipeline.atomic import replace_whole
 from pipeline.errors import InternalError, StoreError
 from pipeline.report.html import render
 from pipeline.report.record import REPORT_SCHEMA, RunReport
@@ -90,22 +88,7 @@ def write(report: RunReport, folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in texts.items():
-            _replace(folder / name, text.encode("utf-8"))
+            replace_whole(folder / name, text.encode("utf-8"))
     except OSError as error:
         msg = f"the report cannot be written: {error.strerror or error}"
         raise StoreError(msg, where=str(folder), hint="make room, or give another folder") from error
-
-
-def _replace(path: Path, data: bytes) -> None:
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(name).chmod(0o644)  # mkstemp keeps files to their owner, and a report is to be read
-        Path(name).replace(path)
-    except BaseException:
-        with suppress(OSError):
-            Path(name).unlink()
-        raise
